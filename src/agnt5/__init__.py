@@ -1,0 +1,85 @@
+"""agnt5: durable workflows as event-sourced actors, embedded in your process."""
+
+from agnt5.client import AsyncClient, Client
+from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
+from agnt5.exceptions import (
+    ActivationError,
+    AGNT5Error,
+    CheckpointError,
+    ConfigurationError,
+    ExecutionError,
+    InvalidInputError,
+    NondeterminismError,
+    OverloadedError,
+    PayloadError,
+    PayloadTooLargeError,
+    RecordedError,
+    RetryError,
+    RunError,
+    RunNotFoundError,
+    RuntimeClosedError,
+    StateError,
+    StepTimeoutError,
+    StoreError,
+    UnknownComponentError,
+    UnknownOutcomeError,
+)
+from agnt5.function import function
+from agnt5.policies import BackoffPolicy, BackoffType, RecoveryPolicy, RetryPolicy
+from agnt5.registry import FunctionRegistry, WorkflowRegistry
+from agnt5.responses import (
+    Event,
+    EventsResponse,
+    RunErrorDetail,
+    RunResponse,
+    RunStatus,
+    StatusResponse,
+    SubmitResponse,
+)
+from agnt5.runtime import Runtime
+from agnt5.workflow import workflow
+
+__all__ = [
+    "AGNT5Error",
+    "ActivationError",
+    "AsyncClient",
+    "BackoffPolicy",
+    "BackoffType",
+    "CheckpointError",
+    "Client",
+    "ConfigurationError",
+    "Context",
+    "Event",
+    "EventsResponse",
+    "ExecutionError",
+    "FunctionContext",
+    "FunctionRegistry",
+    "InvalidInputError",
+    "NondeterminismError",
+    "OverloadedError",
+    "PayloadError",
+    "PayloadTooLargeError",
+    "RecordedError",
+    "RecoveryPolicy",
+    "RetryError",
+    "RetryPolicy",
+    "RunError",
+    "RunErrorDetail",
+    "RunNotFoundError",
+    "RunResponse",
+    "RunStatus",
+    "Runtime",
+    "RuntimeClosedError",
+    "StateError",
+    "StatusResponse",
+    "StepTimeoutError",
+    "StoreError",
+    "SubmitResponse",
+    "UnknownComponentError",
+    "UnknownOutcomeError",
+    "WorkflowContext",
+    "WorkflowRegistry",
+    "function",
+    "get_current_context",
+    "workflow",
+]

@@ -1,0 +1,1 @@
+"""The workshop of :mod:`agnt5.payloads`: one module per sort of value."""

@@ -1,0 +1,194 @@
+"""Which branch of a body a task is, and the guard that every task of a body runs under.
+
+A branch is fixed when its task is created: the loop's task factory, chained while a runtime is
+open, gives each task that a body makes the next index of the task that makes it. So the numbering
+follows the code and never the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar, copy_context
+from types import TracebackType
+from typing import Any, Protocol, cast
+
+from agnt5.events.keys import child_branch
+from agnt5.exceptions import BodyClosed
+
+_THROWS = 100
+"""How often a closed body may catch BodyClosed and go on before it is dropped."""
+
+CURRENT: ContextVar[Branch | None] = ContextVar("agnt5_branch", default=None)
+
+
+class Body(Protocol):
+    """The script that hosts a body, as its branches and guards see it."""
+
+    guards: set[Guard]
+    moves: int
+    closed: bool
+
+    def stuck(self, guard: Guard) -> None:
+        """A task of the closed body would not end."""
+        ...
+
+
+class Branch:
+    """A place in a body: the path of tasks that leads to it, and what was called there so far."""
+
+    __slots__ = ("_children", "_occurrences", "path", "script")
+
+    def __init__(self, script: Body, path: str) -> None:
+        self.script = script
+        self.path = path
+        self._children = 0
+        self._occurrences: dict[str, int] = {}
+
+    def occurrence(self, name: str) -> int:
+        """How often this name was called here before; counts this call."""
+        n = self._occurrences.get(name, 0)
+        self._occurrences[name] = n + 1
+        return n
+
+    def child(self) -> Branch:
+        """The branch of the next task made here."""
+        branch = Branch(self.script, child_branch(self.path, self._children))
+        self._children += 1
+        return branch
+
+
+class Guard(Coroutine[Any, Any, Any]):
+    """Drives one coroutine of a body, counts its moves, and ends it when the body is closed.
+
+    Once closed, whatever the coroutine awaits next (in an ``except`` or a ``finally`` block) is
+    answered with BodyClosed instead of being awaited, so that no effect leaves a body whose run
+    has left memory.
+    """
+
+    __slots__ = ("_coro", "_started", "script", "task", "waiting_on")
+
+    def __init__(self, script: Body, coro: Coroutine[Any, Any, Any]) -> None:
+        self._coro = coro
+        self._started = False
+        self.script = script
+        self.task: asyncio.Task[Any] | None = None
+        self.waiting_on: object = None
+        script.guards.add(self)
+
+    def send(self, value: Any) -> Any:
+        """Let it run to its next wait."""
+        script = self.script
+        if script.closed:
+            return self._end()
+        script.moves += 1
+        self._started = True
+        try:
+            self.waiting_on = waiting_on = self._coro.send(value)
+        except BaseException:
+            script.guards.discard(self)
+            raise
+        return waiting_on
+
+    def throw(
+        self,
+        typ: Any,
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,  # noqa: ARG002 - the protocol of coroutines
+    ) -> Any:
+        """Raise in it."""
+        script = self.script
+        if script.closed:
+            return self._end()
+        script.moves += 1
+        self._started = True
+        error: Any = typ if isinstance(typ, BaseException) else (val or typ())
+        try:
+            self.waiting_on = waiting_on = self._coro.throw(error)
+        except BaseException:
+            script.guards.discard(self)
+            raise
+        return waiting_on
+
+    def close(self) -> None:
+        """Close it."""
+        self.script.guards.discard(self)
+        self._coro.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Run it as part of another coroutine."""
+        return (yield from self._coro.__await__())
+
+    def _end(self) -> Any:
+        self.script.guards.discard(self)
+        if not self._started:
+            self._coro.close()
+            raise asyncio.CancelledError
+        for _ in range(_THROWS):
+            try:
+                self._coro.throw(BodyClosed())
+            except BaseException as error:
+                # What a closed body makes of its end concerns nobody: its run goes on by replay.
+                raise asyncio.CancelledError from error
+        self.script.stuck(self)
+        raise asyncio.CancelledError
+
+    def __getattr__(self, name: str) -> Any:
+        # cr_frame, cr_code, __qualname__ and the like, for tracebacks and debuggers.
+        if name == "_coro":
+            raise AttributeError(name)
+        return getattr(self._coro, name)
+
+
+class _TaskFactory(Protocol):
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any
+    ) -> asyncio.Future[Any]: ...
+
+
+def _plain_task(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> asyncio.Future[Any]:
+    return asyncio.Task(coro, loop=loop, **kwargs)
+
+
+async def _result_of(future: asyncio.Future[Any]) -> Any:
+    return await future
+
+
+def spawn(
+    branch: Branch,
+    coro: Any,
+    make: _TaskFactory = _plain_task,
+    loop: asyncio.AbstractEventLoop | None = None,
+    **kwargs: Any,
+) -> asyncio.Future[Any]:
+    """Make a task that is this branch of a body."""
+    loop = loop or asyncio.get_running_loop()
+    if asyncio.isfuture(coro):
+        # TaskGroup.create_task(ctx.step(...)): a step is a future, a task wants a coroutine.
+        coro = _result_of(coro)
+    guard = Guard(branch.script, coro)
+    context = kwargs.pop("context", None) or copy_context()
+    context.run(CURRENT.set, branch)
+    task = make(loop, guard, context=context, **kwargs)
+    guard.task = task if isinstance(task, asyncio.Task) else None
+    return task
+
+
+def chain_task_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """Number the tasks of bodies on this loop from now on; returns what undoes it."""
+    previous = loop.get_task_factory()
+    make = cast("_TaskFactory", previous or _plain_task)
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> asyncio.Future[Any]:
+        branch = CURRENT.get()
+        if branch is None:
+            return make(loop, coro, **kwargs)
+        return spawn(branch.child(), coro, make, loop, **kwargs)
+
+    loop.set_task_factory(factory)
+
+    def undo() -> None:
+        if loop.get_task_factory() is factory and not loop.is_closed():
+            loop.set_task_factory(previous)
+
+    return undo

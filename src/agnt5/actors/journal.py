@@ -1,0 +1,74 @@
+"""The house's side of the log: one append queue, and the way back from the log's own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextvars import Context
+
+from agnt5.events.log import Append, EventLog
+
+_LINGER_S = 0.004
+"""How long an append that nobody waits for may wait for company."""
+
+
+class Journal:
+    """Hands the appends of one turn of the loop over as one group, so that they share a commit."""
+
+    def __init__(self, log: EventLog, context: Context) -> None:
+        self.log = log
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._buffer: list[Append] = []
+        self._flush_scheduled = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._in_flight = 0
+        self._drained: asyncio.Event = asyncio.Event()
+        self._drained.set()
+        log.start(self._sink)
+
+    def append(self, request: Append) -> None:
+        """Append; ``request.on_settled`` is called on the loop."""
+        self._buffer.append(request)
+        self._in_flight += 1
+        self._drained.clear()
+        if request.urgent:
+            if not self._flush_scheduled:
+                self._flush_scheduled = True
+                self._loop.call_soon(self._flush, context=self._context)
+        elif self._linger is None:
+            self._linger = self._loop.call_later(_LINGER_S, self._flush, context=self._context)
+
+    async def drain(self) -> None:
+        """Wait until everything that was appended is settled."""
+        if self._buffer:
+            self._flush()
+        await self._drained.wait()
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if self._buffer:
+            requests, self._buffer = self._buffer, []
+            self.log.append(requests)
+
+    def _sink(self, settled: Sequence[Append]) -> None:
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(self._settle, settled, context=self._context)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._settle, settled, context=self._context)
+        except RuntimeError:
+            # The loop is closed: what is durable stays durable, and nobody is left to be told.
+            return
+
+    def _settle(self, settled: Sequence[Append]) -> None:
+        self._in_flight -= len(settled)
+        for request in settled:
+            request.on_settled(request)
+        if not self._in_flight:
+            self._drained.set()

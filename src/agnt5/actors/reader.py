@@ -1,0 +1,82 @@
+"""Reads streams on a thread of its own, many in one go: one hop per group, not per run."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextvars import Context
+
+from agnt5.events.codec import decode_history
+from agnt5.events.log import EventLog, StoredFact
+from agnt5.events.run.facts import RunFact
+from agnt5.exceptions import AGNT5Error, StoreError
+
+History = list[tuple[RunFact, int]]
+OnRead = Callable[[str, History | AGNT5Error], None]
+
+_GROUP = 64
+
+
+class Reader:
+    """Serves requests for whole streams, in order."""
+
+    def __init__(self, log: EventLog, context: Context) -> None:
+        self._log = log
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._requests: queue.SimpleQueue[tuple[str, OnRead] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def read(self, stream: str, on_read: OnRead) -> None:
+        """Read a stream; ``on_read`` is called on the loop with its history or the error."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="agnt5-reader", daemon=True)
+            self._thread.start()
+        self._requests.put((stream, on_read))
+
+    def close(self) -> None:
+        """Serve what was asked, then end."""
+        if self._thread is not None:
+            self._requests.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _serve(self) -> None:
+        while True:
+            group = [self._requests.get()]
+            while len(group) < _GROUP and not self._requests.empty():
+                group.append(self._requests.get())
+            wanted = [item for item in group if item is not None]
+            if wanted:
+                self._answer(wanted)
+            if len(wanted) < len(group):
+                return
+
+    def _answer(self, wanted: list[tuple[str, OnRead]]) -> None:
+        answers: list[tuple[OnRead, str, History | AGNT5Error]] = []
+        try:
+            rows = self._log.read_many([stream for stream, _ in wanted])
+        except AGNT5Error as error:
+            answers = [(on_read, stream, error) for stream, on_read in wanted]
+        else:
+            for stream, on_read in wanted:
+                answers.append((on_read, stream, self._decoded(rows.get(stream, []))))
+        try:
+            self._loop.call_soon_threadsafe(_deliver, answers, context=self._context)
+        except RuntimeError:
+            # The loop is closed: there is nobody left to read for.
+            return
+
+    @staticmethod
+    def _decoded(rows: list[StoredFact]) -> History | AGNT5Error:
+        try:
+            return decode_history(rows)
+        except StoreError as error:
+            return error
+
+
+def _deliver(answers: list[tuple[OnRead, str, History | AGNT5Error]]) -> None:
+    for on_read, stream, answer in answers:
+        on_read(stream, answer)

@@ -1,0 +1,474 @@
+"""Hosts the user's body: a peer of the run actor that sends commands and waits for outcomes.
+
+Outcomes are handed over one at a time, live and on replay alike, and a body with several branches
+gets the next one only when it has come to rest after the one before: continuations of different
+depth would overtake one another otherwise, and differently on every replay. Rest is a few turns of
+the loop in which no task of the body has moved. A body that is a single task waiting for a single
+call needs no rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from typing import Any
+
+from pydantic import JsonValue
+
+from agnt5.actors.branch import CURRENT, Branch, Guard, spawn
+from agnt5.actors.parkable import waits_only_for
+from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, InlineWork, Work
+from agnt5.events.keys import scope_of
+from agnt5.events.run import commands as c
+from agnt5.events.run import facts as f
+from agnt5.events.run.report import divergence_report
+from agnt5.events.run.state import RunState
+from agnt5.events.run.walk import Delivery, Walk
+from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
+from agnt5.payloads import decode, decode_error, encode_error, faithful
+
+logger = logging.getLogger("agnt5.run")
+
+QUIET_TURNS = 4
+"""No chain of callbacks between two moves of a body is longer: a future of a future of a future."""
+
+
+class StepFuture(asyncio.Future[Any]):
+    """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
+
+    __slots__ = ("_script", "key")
+
+    def __init__(self, script: Script, key: str) -> None:
+        super().__init__(loop=script.loop)
+        self._script = script
+        self.key = key
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Stop waiting: the attempt that may be under way is cancelled."""
+        if not super().cancel(msg):
+            return False
+        self._script.give_up(self.key)
+        return True
+
+
+class Script:
+    """One body, from its first line or from a replay of its history, to its end or its closing."""
+
+    def __init__(
+        self,
+        info: AttemptInfo,
+        definition: Definition,
+        run_input: dict[str, object],
+        channel: Channel,
+        *,
+        state: RunState,
+        history: Sequence[f.RunFact],
+        context: Context,
+        stall_limit_s: float,
+    ) -> None:
+        self.run_id = info.run_id
+        self.loop = asyncio.get_running_loop()
+        self.guards: set[Guard] = set()
+        self.moves = 0
+        self.closed = False
+        self.main: asyncio.Future[Any] | None = None
+        self._info = info
+        self._definition = definition
+        self._input = run_input
+        self._channel = channel
+        self._context = context
+        self._stall_limit_s = stall_limit_s
+        self._known = set(state.open) | set(state.settled) if history else set[str]()
+        self._walk = Walk(state, history) if history else None
+        self._futures: dict[str, StepFuture] = {}
+        self._chosen: dict[str, StepFuture] = {}
+        self._works: dict[str, Work] = {}
+        self._contexts: dict[str, Context] = {}
+        self._inline: dict[str, asyncio.Future[Any]] = {}
+        self._held: dict[str, Callable[[], c.RunCommand]] = {}
+        self._lines: dict[str, str | None] = {}
+        self._owed: dict[str, int] = {}
+        self._outcomes: deque[Delivery] = deque()
+        self._values: dict[str, object] = {}
+        self._next: Delivery | None = None
+        self._rested = False
+        self._watching = False
+        self._pump_scheduled = False
+        self._judging = False
+        self._stall: asyncio.TimerHandle | None = None
+
+    @property
+    def replaying(self) -> bool:
+        """Whether recorded facts are still being handed out."""
+        return self._walk is not None
+
+    def start(self) -> None:
+        """Begin the body."""
+        body = self._definition.body(self, self._input, self._info)
+        branch = Branch(self, "")
+        self.main = spawn(branch, body, context=self._context.copy(), name=f"run {self.run_id}")
+        self.main.add_done_callback(self._ended, context=self._context)
+        if self._walk is not None:
+            self._pump_soon()
+
+    # What the body's context asks.
+
+    def place(self) -> Branch:
+        """The branch that is calling.
+
+        Raises:
+            RuntimeError: When the caller is not part of the body.
+        """
+        branch = CURRENT.get()
+        if branch is None or branch.script is not self:
+            msg = (
+                f"a durable call of run {self.run_id!r} was made outside of its body: in another"
+                " thread, in a step's function, or in a task that the body did not make"
+            )
+            raise RuntimeError(msg)
+        return branch
+
+    def request(
+        self,
+        key: str,
+        make_command: Callable[[], c.RunCommand],
+        work: Work | None = None,
+        *,
+        line: str | None = None,
+        chosen: bool = False,
+    ) -> StepFuture:
+        """Ask for a durable call. Its identity is fixed now; the result may come later or be known.
+
+        Raises:
+            PayloadError: When its arguments are too large to be recorded.
+            BodyClosed: When the body has been closed.
+        """
+        if self.closed:
+            if work is not None:
+                work.discard()
+            raise BodyClosed
+        known = self._chosen.get(key) if chosen else None
+        if known is not None:
+            if work is not None:
+                work.discard()
+            return known
+        command = None if key in self._known else make_command()
+        future = StepFuture(self, key)
+        self._futures[key] = future
+        if chosen:
+            self._chosen[key] = future
+        self._keep_work(key, work)
+        if self._walk is None:
+            if command is not None:
+                self._channel.command(command)
+            return future
+        self._held[key] = make_command if command is None else lambda: command
+        self._lines[key] = line
+        self._walk.ask(key)
+        if self._alone():
+            self._pump()
+        else:
+            self._pump_soon()
+        return future
+
+    def check_size(self, value: JsonValue, where: str) -> None:
+        """Refuse a recorded value that is too large."""
+        self._channel.check_size(value, where)
+
+    def give_up(self, key: str) -> None:
+        """The body has stopped waiting for a call."""
+        self._futures.pop(key, None)
+        if self.closed:
+            return
+        if self._walk is None:
+            self._channel.command(c.AbandonOperation(key))
+            return
+        self._walk.give_up(key)
+        self._pump_soon()
+
+    # What the run actor says.
+
+    def resolve(self, delivery: Delivery) -> None:
+        """An outcome is durable."""
+        self._outcomes.append(delivery)
+        self._pump()
+
+    def hold_value(self, key: str, value: object) -> None:
+        """The live result, so that the first run sees the object itself and not a copy."""
+        self._values[key] = value
+
+    def execute(self, key: str, attempt: int) -> None:
+        """Start an attempt of a step, now or when the body has asked for it again."""
+        if self._walk is not None:
+            self._owed[key] = attempt
+            return
+        work = self._works.get(key)
+        match work:
+            case FunctionWork():
+                self._channel.execute(key, attempt, work)
+            case InlineWork():
+                context = self._contexts.pop(key)
+                inner = Branch(self, scope_of(key))
+                coro = self._run_inline(key, work)
+                self._inline[key] = spawn(inner, coro, context=context, name=f"step {key}")
+            case None:
+                pass
+
+    def cancel_attempt(self, key: str) -> None:
+        """Nobody wants the result of a step."""
+        task = self._inline.pop(key, None)
+        if task is not None:
+            task.cancel()
+        self._drop_work(key)
+
+    def close(self) -> None:
+        """End every task of the body, without effects. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        self._disarm_stall()
+        for key in list(self._works):
+            self._drop_work(key)
+        for guard in list(self.guards):
+            if guard.task is not None:
+                guard.task.cancel()
+
+    def stuck(self, guard: Guard) -> None:
+        """A task of the closed body would not end."""
+        logger.warning(
+            "run %s: a task of the body catches BodyClosed for ever and was dropped: %r",
+            self.run_id,
+            guard.task,
+        )
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether every task of the body waits for us and for nothing else."""
+        if self._walk is not None or self._outcomes or self._next is not None or self._inline:
+            return False
+        return waits_only_for(self.guards, StepFuture)
+
+    # Handing over.
+
+    def _alone(self) -> bool:
+        return len(self.guards) <= 1 and len(self._futures) <= 1
+
+    def _pump_soon(self) -> None:
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self.loop.call_soon(self._pump_later, context=self._context)
+
+    def _pump_later(self) -> None:
+        self._pump_scheduled = False
+        self._pump()
+
+    def _pump(self) -> None:
+        while not self.closed:
+            if self._next is None:
+                self._next = self._fetch()
+            delivery = self._next
+            if delivery is None:
+                return
+            if not self._alone() and not self._rested:
+                if not self._watching:
+                    self._watching = True
+                    self.loop.call_soon(self._watch, self.moves, 0, context=self._context)
+                return
+            self._next, self._rested = None, False
+            try:
+                self._hand(delivery)
+            except PayloadError as error:
+                self._channel.diverged(f"a recorded value cannot be rebuilt: {error}")
+                return
+
+    def _watch(self, moves: int, quiet: int) -> None:
+        if moves != self.moves:
+            quiet = 0
+        if quiet < QUIET_TURNS and not self.closed:
+            args = (self.moves, quiet + 1)
+            self.loop.call_soon(self._watch, *args, context=self._context)
+            return
+        self._watching, self._rested = False, True
+        self._pump()
+
+    def _fetch(self) -> Delivery | None:
+        walk = self._walk
+        if walk is not None:
+            delivery = walk.advance()
+            if delivery is not None:
+                return delivery
+            if not walk.is_over:
+                self._watch_for_stall()
+                return None
+            self._go_live(walk)
+        return self._outcomes.popleft() if self._outcomes else None
+
+    def _hand(self, delivery: Delivery) -> None:
+        if isinstance(delivery, f.RunCancelRequested):
+            if self.main is not None:
+                self.main.cancel()
+            return
+        key = delivery.key
+        future = self._futures.pop(key, None)
+        self._inline.pop(key, None)
+        self._drop_work(key)
+        original = self._values.pop(key, None)
+        if future is None or future.done():
+            return
+        match delivery:
+            case f.StepCompleted():
+                value = original if original is not None else _decoded(delivery.output, key)
+                future.set_result(value)
+            case f.StepFailed():
+                future.set_exception(_error_of(delivery, original))
+                # The failure is on record; a body that never looks at it is not a leak to report.
+                future._log_traceback = False  # noqa: SLF001
+            case f.TimerFired():
+                future.set_result(None)
+            case f.SignalConsumed():
+                future.set_result(_decoded(delivery.payload, key))
+            case f.UserReplied():
+                future.set_result(delivery.answer)
+
+    def _go_live(self, walk: Walk) -> None:
+        self._walk = None
+        self._disarm_stall()
+        for key in walk.held():
+            make_command = self._held.pop(key)
+            if key in self._futures:
+                self._channel.command(make_command())
+            else:
+                self._drop_work(key)
+        self._held.clear()
+        self._known.clear()
+        owed, self._owed = self._owed, {}
+        for key, attempt in owed.items():
+            self.execute(key, attempt)
+
+    # Divergence.
+
+    def _watch_for_stall(self) -> None:
+        if self._held and not self._judging:
+            self._judging = True
+            self.loop.call_soon(self._judge, context=self._context)
+        if self._stall is None:
+            self._stall = self.loop.call_later(
+                self._stall_limit_s, self._stalled, self.moves, context=self._context
+            )
+
+    def _judge(self) -> None:
+        """A single task that awaits a call which the log does not hold can never ask for more."""
+        self._judging = False
+        if self.closed or self._walk is None or self._next is not None or len(self.guards) != 1:
+            return
+        (guard,) = self.guards
+        waiting = guard.waiting_on
+        if not isinstance(waiting, StepFuture) or waiting.done():
+            return
+        if waiting.key in self._held and waiting.key not in self._walk.claimed:
+            self._diverge("asked for something else")
+
+    def _stalled(self, moves: int) -> None:
+        self._stall = None
+        if self.closed or self._walk is None:
+            return
+        if moves == self.moves and any(k not in self._walk.claimed for k in self._held):
+            self._diverge("waits for something else")
+        else:
+            self._watch_for_stall()
+
+    def _disarm_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _diverge(self, how: str) -> None:
+        walk = self._walk
+        if walk is None:
+            return
+        asked = [(key, self._lines.get(key)) for key in walk.held()]
+        report = divergence_report(
+            self.run_id, self._definition.name, self._definition.where, walk.expected, asked, how
+        )
+        self._channel.diverged(report)
+
+    # The end.
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        if self.closed:
+            return
+        walk = self._walk
+        if walk is not None:
+            while walk.advance() is not None:
+                pass
+            if not walk.is_over:
+                error = None if task.cancelled() else task.exception()
+                how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
+                self._diverge(how)
+                return
+            self._walk = None
+        self._channel.command(self._last_command(task))
+
+    def _last_command(self, task: asyncio.Future[Any]) -> c.RunCommand:
+        if task.cancelled():
+            return c.CancelRun()
+        error = task.exception()
+        if error is None:
+            try:
+                where = f"result of {self._definition.kind} {self._definition.name!r}"
+                return c.CompleteRun(self._channel.encode(task.result(), where))
+            except PayloadError as problem:
+                error = problem
+        return c.FailRun(encode_error(error))
+
+    async def _run_inline(self, key: str, work: InlineWork) -> None:
+        started = time.perf_counter_ns()
+        try:
+            value = await work.start()
+            output = self._channel.encode(value, f"result of step {key!r}")
+        except (asyncio.CancelledError, BodyClosed):
+            if self.closed or key not in self._inline:
+                raise
+            self._fail_inline(key, ExecutionError(f"step {key!r} was cancelled from inside"))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the body decides what it means
+            self._fail_inline(key, error)
+        else:
+            self._values[key] = value
+            taken = (time.perf_counter_ns() - started) // 1000
+            self._channel.command(c.ReportSuccess(key, 0, output, taken))
+
+    def _fail_inline(self, key: str, error: BaseException) -> None:
+        seen = faithful(error)
+        recorded = encode_error(seen)
+        self._values[key] = (recorded, seen)
+        self._channel.command(c.ReportFailure(key, 0, recorded, retryable=False))
+
+    def _keep_work(self, key: str, work: Work | None) -> None:
+        if work is not None:
+            self._works[key] = work
+        if isinstance(work, InlineWork):
+            self._contexts[key] = copy_context()
+
+    def _drop_work(self, key: str) -> None:
+        work = self._works.pop(key, None)
+        unstarted = self._contexts.pop(key, None)
+        if unstarted is not None and isinstance(work, InlineWork):
+            work.discard()
+
+
+def _error_of(failed: f.StepFailed, original: object) -> BaseException:
+    """The exception itself when it is at hand and is the one on record, else a rebuilt one."""
+    match original:
+        case (recorded, BaseException() as error) if recorded == failed.error:
+            return error
+        case _:
+            pass
+    return decode_error(failed.error)
+
+
+def _decoded(value: Any, key: str) -> object:
+    return decode(value, where=f"recorded result of {key!r}")

@@ -1,0 +1,366 @@
+"""``Client`` and ``AsyncClient``: start runs, look at them, wait for them, answer them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
+from agnt5.runs import NewRun
+from agnt5.runtime import Runtime, find_runtime
+
+T = TypeVar("T")
+_NO_ANSWER: Any = type("NoAnswer", (), {"__repr__": lambda _: "<no answer>"})()
+_WAIT_S = 300.0
+
+
+class Interrupted(SystemExit, KeyboardInterrupt):
+    """Ctrl-C while a client waited.
+
+    Also a KeyboardInterrupt; uncaught, it ends the program quietly with status 130.
+    """
+
+
+class _Base:
+    def __init__(
+        self,
+        gateway_url: str | None = None,
+        timeout: float | None = None,
+        *,
+        store: str | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.gateway_url = gateway_url or os.environ.get("AGNT5_GATEWAY_URL")
+        if self.gateway_url:
+            msg = (
+                f"this version of agnt5 runs embedded and cannot speak to a gateway"
+                f" ({self.gateway_url}); leave gateway_url and AGNT5_GATEWAY_URL unset"
+            )
+            raise ConfigurationError(msg)
+        self.timeout = timeout
+        self._store = store
+        self._given = runtime
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that serves this client; started on first use if the process has none."""
+        return self._given or find_runtime(self._store)
+
+    def _new(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None,
+        component_type: str,
+        options: Mapping[str, Any],
+    ) -> NewRun:
+        return NewRun(component, input_data, component_type, **options)
+
+
+class Client(_Base):
+    """For ordinary code: scripts, threads, synchronous web handlers.
+
+    Args:
+        gateway_url: Reserved; this version runs embedded.
+        timeout: Seconds that :meth:`run` waits by default; without limit if None.
+        store: The store, as for :class:`agnt5.Runtime`.
+        runtime: The runtime to use, instead of the one of this process.
+
+    Raises:
+        ConfigurationError: When a gateway is asked for.
+
+    >>> from agnt5 import function
+    >>> @function
+    ... async def add(a: int, b: int) -> int:
+    ...     return a + b
+    >>> with Client(store="memory://") as client:
+    ...     client.run("add", {"a": 2, "b": 3}).output
+    5
+    """
+
+    def __enter__(self) -> Self:
+        """For ``with``; the runtime of the process stays open for other clients."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Nothing to do: the runtime belongs to the process and closes at its exit."""
+
+    def run(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> RunResponse:
+        """Start a run and wait until it ends, waits for a person, or is suspended.
+
+        A failed run does not raise; see :class:`agnt5.responses.RunResponse`.
+
+        Args:
+            component: The name of a function or workflow.
+            input_data: Its arguments by name.
+            component_type: ``"function"`` or ``"workflow"``.
+            session_id: The session it belongs to.
+            user_id: The user it belongs to.
+            metadata: Whatever the caller wants to attach.
+            timeout: Seconds to wait; the run goes on when they are over.
+            idempotency_key: The same key of the same component is the same run.
+            run_id: An id of your own, unique in the store.
+
+        Raises:
+            InvalidInputError: When the input does not fit; nothing was written.
+            UnknownComponentError: When there is no such component.
+            StoreError: When it cannot be recorded.
+        """
+        options = {
+            "session_id": session_id,
+            "user_id": user_id,
+            "metadata": metadata,
+            "idempotency_key": idempotency_key,
+            "run_id": run_id,
+        }
+        new = self._new(component, input_data, component_type, options)
+        limit = self.timeout if timeout is None else timeout
+        return self._ask(lambda rt: rt.runs.run(new, limit))
+
+    def submit(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> SubmitResponse:
+        """Start a run and return as soon as it is accepted durably. See :meth:`run`."""
+        options = {
+            "session_id": session_id,
+            "user_id": user_id,
+            "metadata": metadata,
+            "idempotency_key": idempotency_key,
+            "run_id": run_id,
+        }
+        new = self._new(component, input_data, component_type, options)
+        return self._ask(lambda rt: rt.runs.submit(new))
+
+    def get_status(self, run_id: str) -> StatusResponse:
+        """Where a run is. Raises RunNotFoundError when there is none."""
+        return self._ask(lambda rt: rt.runs.get_status(run_id))
+
+    def get_result(self, run_id: str) -> RunResponse:
+        """A run's outcome as it stands: code NOT_READY while it runs, NOT_FOUND if unknown."""
+        return self._ask(lambda rt: rt.runs.get_result(run_id))
+
+    def wait_for_result(
+        self, run_id: str, timeout: float | None = _WAIT_S, poll_interval: float = 1.0
+    ) -> RunResponse:
+        """Wait until a run has ended. Raises RunNotFoundError when there is none.
+
+        Args:
+            run_id: The run.
+            timeout: Seconds; the response's status is ``timeout`` when they are over.
+            poll_interval: Accepted for compatibility; an embedded client is told, it does not poll.
+        """
+        del poll_interval
+        return self._ask(lambda rt: rt.runs.result(run_id, timeout))
+
+    def get_events(self, run_id: str) -> EventsResponse:
+        """Everything recorded of a run. Raises RunNotFoundError when there is none."""
+        return self._ask(lambda rt: rt.runs.get_events(run_id))
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        component: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[StatusResponse]:
+        """Runs, the newest first; ``before`` is the id of the last one seen."""
+        return self._ask(lambda rt: rt.runs.list_runs(status, component, limit, before))
+
+    def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
+        """Ask a run to stop; its cleanup may still run. Asking twice is the same as once."""
+        return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
+
+    def signal(
+        self, run_id: str, name: str, payload: object = None, *, signal_id: str | None = None
+    ) -> None:
+        """Send a signal; durable when this returns. The same ``signal_id`` is the same signal."""
+        return self._ask(lambda rt: rt.runs.signal(run_id, name, payload, signal_id))
+
+    def resume(
+        self, run_id: str, user_response: object = _NO_ANSWER, *, key: str | None = None
+    ) -> None:
+        """Answer the question that a run waits with, or try a suspended run again.
+
+        Args:
+            run_id: The run.
+            user_response: The answer; None skips the question. Not given: try the run again.
+            key: Which question, when there are several.
+        """
+        if user_response is _NO_ANSWER:
+            return self._ask(lambda rt: rt.runs.unsuspend(run_id))
+        return self._ask(lambda rt: rt.runs.answer(run_id, user_response, key))
+
+    def _ask(self, ask: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
+        runtime = self.runtime
+        if runtime.is_here:
+            msg = (
+                "Client blocks, and was called on the thread whose event loop executes the runs:"
+                " they would wait for each other for ever. Use AsyncClient here."
+            )
+            raise RuntimeClosedError(msg)
+        try:
+            return runtime.call(lambda: ask(runtime))
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted; unfinished runs go on when the program starts again\n")
+            raise Interrupted(130) from None
+
+
+class AsyncClient(_Base):
+    """For async code. The same as :class:`Client`, with every method awaited.
+
+    It works in the event loop of an ``async with Runtime()`` and in any other.
+    """
+
+    async def __aenter__(self) -> Self:
+        """For ``async with``."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the client."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Nothing to do: the runtime belongs to the process."""
+
+    async def run(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> RunResponse:
+        """Start a run and wait for it. See :meth:`Client.run`."""
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
+        limit = self.timeout if timeout is None else timeout
+        return await self._ask(lambda rt: rt.runs.run(new, limit))
+
+    async def submit(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> SubmitResponse:
+        """Start a run; return when it is accepted. See :meth:`Client.submit`."""
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
+        return await self._ask(lambda rt: rt.runs.submit(new))
+
+    async def get_status(self, run_id: str) -> StatusResponse:
+        """Where a run is. See :meth:`Client.get_status`."""
+        return await self._ask(lambda rt: rt.runs.get_status(run_id))
+
+    async def get_result(self, run_id: str) -> RunResponse:
+        """A run's outcome as it stands. See :meth:`Client.get_result`."""
+        return await self._ask(lambda rt: rt.runs.get_result(run_id))
+
+    async def wait_for_result(
+        self, run_id: str, timeout: float | None = _WAIT_S, poll_interval: float = 1.0
+    ) -> RunResponse:
+        """Wait until a run has ended. See :meth:`Client.wait_for_result`."""
+        del poll_interval
+        return await self._ask(lambda rt: rt.runs.result(run_id, timeout))
+
+    async def get_events(self, run_id: str) -> EventsResponse:
+        """Everything recorded of a run. See :meth:`Client.get_events`."""
+        return await self._ask(lambda rt: rt.runs.get_events(run_id))
+
+    async def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        component: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[StatusResponse]:
+        """Runs, the newest first. See :meth:`Client.list_runs`."""
+        return await self._ask(lambda rt: rt.runs.list_runs(status, component, limit, before))
+
+    async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
+        """Ask a run to stop. See :meth:`Client.cancel`."""
+        return await self._ask(lambda rt: rt.runs.cancel(run_id, reason))
+
+    async def signal(
+        self, run_id: str, name: str, payload: object = None, *, signal_id: str | None = None
+    ) -> None:
+        """Send a signal. See :meth:`Client.signal`."""
+        return await self._ask(lambda rt: rt.runs.signal(run_id, name, payload, signal_id))
+
+    async def resume(
+        self, run_id: str, user_response: object = _NO_ANSWER, *, key: str | None = None
+    ) -> None:
+        """Answer a question, or try a suspended run again. See :meth:`Client.resume`."""
+        if user_response is _NO_ANSWER:
+            return await self._ask(lambda rt: rt.runs.unsuspend(run_id))
+        return await self._ask(lambda rt: rt.runs.answer(run_id, user_response, key))
+
+    async def _ask(self, ask: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
+        runtime = self.runtime
+        return await runtime.call_async(lambda: ask(runtime))

@@ -1,0 +1,1 @@
+"""The ledger: what happened, what it means, what follows from it. Nothing in here waits."""

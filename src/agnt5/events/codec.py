@@ -1,0 +1,64 @@
+"""Facts to bytes and back. A topic is ``NAME``, or ``NAME;v=N`` from the second shape on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from agnt5.events.log import RawFact, StoredFact
+from agnt5.events.run.facts import RUN_FACTS, RunFact
+from agnt5.events.upcast import upcast
+from agnt5.exceptions import StoreCorruptError, StoreSchemaError
+
+_BY_NAME: dict[str, type[RunFact]] = {cls.topic: cls for cls in RUN_FACTS}
+_TOPICS: dict[type[RunFact], str] = {
+    cls: cls.topic if cls.schema_version == 1 else f"{cls.topic};v={cls.schema_version}"
+    for cls in RUN_FACTS
+}
+_CURRENT: dict[str, type[RunFact]] = {topic: cls for cls, topic in _TOPICS.items()}
+
+
+def encode_fact(fact: RunFact, at: int, event_id: str) -> RawFact:
+    """The fact as it lies on the log. Fields that have their default are left out."""
+    cls = type(fact)
+    state = cls.__pydantic_serializer__.to_json(fact, exclude_defaults=True)
+    return RawFact(_TOPICS[cls], state, at, event_id, getattr(fact, "key", None))
+
+
+def decode_fact(stored: StoredFact) -> RunFact:
+    """The fact of a stored row.
+
+    Raises:
+        StoreSchemaError: When a newer agnt5 wrote it.
+        StoreCorruptError: When it cannot be read.
+    """
+    cls = _CURRENT.get(stored.topic)
+    try:
+        if cls is not None:
+            return cls.model_validate_json(stored.state)
+        return _decode_other_version(stored)
+    except (ValueError, LookupError) as error:
+        msg = (
+            f"fact {stored.version} of run {stored.stream!r} ({stored.topic}) cannot be read:"
+            f" {error}. The file may be damaged: keep a copy and check the disk."
+        )
+        raise StoreCorruptError(msg) from error
+
+
+def _decode_other_version(stored: StoredFact) -> RunFact:
+    name, _, version = stored.topic.partition(";v=")
+    cls = _BY_NAME.get(name)
+    if cls is None or int(version or 1) > cls.schema_version:
+        msg = (
+            f"fact {stored.version} of run {stored.stream!r} is a {stored.topic!r}, which this"
+            " version of agnt5 does not know: a newer one wrote it. Upgrade agnt5 and try again."
+        )
+        raise StoreSchemaError(msg)
+    shape = upcast(name, int(version or 1), cls.schema_version, orjson.loads(stored.state))
+    return cls.model_validate(shape)
+
+
+def decode_history(stored: Iterable[StoredFact]) -> list[tuple[RunFact, int]]:
+    """Facts with their times."""
+    return [(decode_fact(row), row.at) for row in stored]

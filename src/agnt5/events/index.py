@@ -1,0 +1,94 @@
+"""The rows that make the log quick to search. Never the truth: derived, droppable, rebuilt.
+
+A store writes them in the transaction of the facts that they follow from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+UNFINISHED = ("queued", "running", "awaiting_user_input", "suspended")
+FINISHED = ("completed", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, as lists and lookups see it. Times are microseconds since the epoch."""
+
+    run_id: str
+    component: str
+    kind: str
+    status: str
+    parked: bool
+    """Out of memory, waiting for ``wake_at`` or for a fact from outside."""
+    wake_at: int | None
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    version_label: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    parent_run_id: str | None = None
+    key_scope: str | None = None
+    """The idempotency key with its scope, when the run has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBinding:
+    """An idempotency key now names this run. Refused if the key names any run but ``replaces``."""
+
+    scope: str
+    run_id: str
+    input_digest: str
+    replaces: str | None = None
+
+
+IndexChange = RunRow | KeyBinding
+
+
+class RunIndex(Protocol):
+    """Lookups. Each may block for a read of the disk and may be called from any thread."""
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """The run's row, or None."""
+        ...
+
+    def key_binding(self, scope: str) -> KeyBinding | None:
+        """The run that an idempotency key names, or None."""
+        ...
+
+    def runnable(self) -> list[str]:
+        """Ids of runs that belong in memory: unfinished, not parked, not suspended; in id order."""
+        ...
+
+    def suspended(self) -> list[str]:
+        """Ids of suspended runs, in id order."""
+        ...
+
+    def due(self, now: int) -> list[str]:
+        """Ids of parked, unfinished runs with ``wake_at`` at or before now, the earliest first."""
+        ...
+
+    def next_wake(self, after: int = 0) -> int | None:
+        """The earliest ``wake_at`` later than ``after`` of any parked, unfinished run."""
+        ...
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        component: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[RunRow]:
+        """Rows, the newest (greatest id) first; ``before`` is an id to go on from."""
+        ...
+
+    def run_ids(self) -> list[str]:
+        """Every run id that the log has a stream of (read from the log itself), in id order."""
+        ...
+
+    def rebuild(self, rows: list[IndexChange]) -> None:
+        """Drop every index row and write these, in one transaction."""
+        ...

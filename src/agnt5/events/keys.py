@@ -1,0 +1,64 @@
+"""The identity of an operation: a place in the body, fixed at the moment of the call.
+
+A key is ``BRANCH:NAME#OCCURRENCE``. The branch is the path of tasks that leads to the caller
+(empty for the body itself, ``/0/2`` for the third task of its first task), the occurrence counts
+calls of that name in that branch. A call inside an inline step lives in the scope of that step:
+``OUTERKEY>BRANCH:NAME#OCCURRENCE``. How branches interleave can never change a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+SCOPE = ">"
+
+
+def operation_key(branch: str, name: str, occurrence: int) -> str:
+    """The key of the call number ``occurrence`` of ``name`` in a branch.
+
+    >>> operation_key("/0", "charge", 2)
+    '/0:charge#2'
+    """
+    return f"{branch}:{name}#{occurrence}"
+
+
+def chosen_key(name: str, key: str) -> str:
+    """The key of a call to which the user gave one; it is the same in every branch.
+
+    >>> chosen_key("charge", "order-7")
+    '@charge:order-7'
+    """
+    return f"@{name}:{key}"
+
+
+def child_branch(branch: str, index: int) -> str:
+    """The branch of the task number ``index`` that a branch has made."""
+    return f"{branch}/{index}"
+
+
+def scope_of(key: str) -> str:
+    """The branch in which an inline step's own durable calls live."""
+    return key + SCOPE
+
+
+def enclosing_keys(key: str) -> list[str]:
+    """Keys that may be of inline steps around this one, the outermost first.
+
+    >>> enclosing_keys(":plan#0>/1:fetch#0")
+    [':plan#0']
+    """
+    found: list[str] = []
+    at = key.find(SCOPE)
+    while at != -1:
+        found.append(key[:at])
+        at = key.find(SCOPE, at + 1)
+    return found
+
+
+def idempotency_key(run_id: str, key: str) -> str:
+    """What a step shows to the outside world: the same in every attempt and after every crash.
+
+    32 lower-case hex digits, so that it fits the services that take one. A stable contract:
+    changing it would repeat effects of runs that are under way.
+    """
+    return hashlib.sha256(f"{run_id}\n{key}".encode()).hexdigest()[:32]

@@ -1,0 +1,106 @@
+"""Read models: what the index says of a run, as a function of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agnt5.events.index import IndexChange, KeyBinding, RunRow
+from agnt5.events.run.facts import (
+    RunCancelled,
+    RunCompleted,
+    RunFact,
+    RunFailed,
+    RunParked,
+    RunQueued,
+    RunResumed,
+    RunStarted,
+    RunSuspended,
+    UserInputRequested,
+    UserReplied,
+)
+from agnt5.events.run.state import OpKind, Phase, RunState
+from agnt5.payloads import digest
+
+_STATUS = {
+    Phase.QUEUED: "queued",
+    Phase.RUNNING: "running",
+    Phase.SUSPENDED: "suspended",
+    Phase.COMPLETED: "completed",
+    Phase.FAILED: "failed",
+    Phase.CANCELLED: "cancelled",
+}
+
+
+def status_of(state: RunState) -> str:
+    """The status that users see."""
+    if state.phase is Phase.RUNNING and any(o.kind is OpKind.INPUT for o in state.open.values()):
+        return "awaiting_user_input"
+    return _STATUS[state.phase]
+
+
+def key_scope(kind: str, component: str, key: str) -> str:
+    """An idempotency key with its scope: the same key of another component is another key."""
+    return f"{kind}:{component}:{key}"
+
+
+def row_of(state: RunState) -> RunRow:
+    """The index row of a run."""
+    queued = state.queued
+    assert queued is not None  # noqa: S101 - a stream begins with RunQueued
+    key = queued.idempotency_key
+    return RunRow(
+        run_id=state.run_id,
+        component=queued.component,
+        kind=queued.kind,
+        status=status_of(state),
+        parked=state.parked,
+        wake_at=state.wake_at if state.parked else None,
+        created_at=state.created_at,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        version_label=queued.version_label,
+        session_id=queued.session_id,
+        user_id=queued.user_id,
+        key_scope=None if key is None else key_scope(queued.kind, queued.component, key),
+    )
+
+
+def binding_of(run_id: str, fact: RunQueued) -> KeyBinding | None:
+    """The idempotency key that a new run takes."""
+    if fact.idempotency_key is None:
+        return None
+    scope = key_scope(fact.kind, fact.component, fact.idempotency_key)
+    return KeyBinding(scope, run_id, digest(fact.input), fact.replaces)
+
+
+_ROW_FACTS: frozenset[type[RunFact]] = frozenset(
+    {
+        RunQueued,
+        RunStarted,
+        RunParked,
+        RunSuspended,
+        RunResumed,
+        RunCompleted,
+        RunFailed,
+        RunCancelled,
+        UserInputRequested,
+        UserReplied,
+    }
+)
+
+
+def affects_row(fact: RunFact) -> bool:
+    """Whether this fact may change the run's row; a step's facts never do, unless it was parked."""
+    return type(fact) in _ROW_FACTS
+
+
+def changes_of(state: RunState, facts: Iterable[RunFact]) -> list[IndexChange]:
+    """The index rows that an append of these facts, already folded, must write."""
+    changes: list[IndexChange] = []
+    for fact in facts:
+        if isinstance(fact, RunQueued):
+            binding = binding_of(state.run_id, fact)
+            if binding is not None:
+                changes.append(binding)
+    changes.append(row_of(state))
+    return changes

@@ -1,0 +1,1 @@
+"""The stream of one run: its facts, commands, effects, state and decider."""

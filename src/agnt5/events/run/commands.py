@@ -1,0 +1,203 @@
+"""Everything that anyone may ask of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from agnt5.events.run.facts import RetryPlan
+
+
+@dataclass(slots=True)
+class QueueRun:
+    """Accept a new run."""
+
+    component: str
+    kind: str
+    input: JsonValue
+    idempotency_key: str | None = None
+    replaces: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    metadata: dict[str, JsonValue] | None = None
+    version_label: str | None = None
+
+
+@dataclass(slots=True)
+class StartRun:
+    """Begin to execute it, with the code of this digest."""
+
+    definition: str
+
+
+@dataclass(slots=True)
+class Recover:
+    """The owner has just read the stream after a restart: settle what a crash left unknown."""
+
+
+@dataclass(slots=True)
+class RequestStep:
+    """The body calls a step."""
+
+    key: str
+    name: str
+    function: str | None
+    input: JsonValue
+    retry: RetryPlan | None
+    recovery: str
+    timeout_us: int | None = None
+    line: str | None = None
+
+
+@dataclass(slots=True)
+class RequestTimer:
+    """The body wants to be woken after some time."""
+
+    key: str
+    delay_us: int
+    line: str | None = None
+
+
+@dataclass(slots=True)
+class RequestSignal:
+    """The body waits for a signal."""
+
+    key: str
+    name: str
+    line: str | None = None
+
+
+@dataclass(slots=True)
+class RequestInput:
+    """The body asks a person."""
+
+    key: str
+    question: str
+    input_type: str
+    options: list[dict[str, JsonValue]] | None
+    allow_custom: bool
+    skippable: bool
+    line: str | None = None
+
+
+@dataclass(slots=True)
+class AbandonOperation:
+    """The body no longer waits for an operation."""
+
+    key: str
+
+
+@dataclass(slots=True)
+class ReportSuccess:
+    """An executor has a result."""
+
+    key: str
+    attempt: int
+    output: JsonValue
+    duration_us: int
+
+
+@dataclass(slots=True)
+class ReportFailure:
+    """An executor's attempt failed."""
+
+    key: str
+    attempt: int
+    error: JsonValue
+    retryable: bool = True
+
+
+@dataclass(slots=True)
+class WakeOperation:
+    """The time of a timer, a retry or a deadline has come."""
+
+    key: str
+
+
+@dataclass(slots=True)
+class SendSignal:
+    """Somebody outside sends a signal. The same id twice is the same signal."""
+
+    signal_id: str
+    name: str
+    payload: JsonValue
+
+
+@dataclass(slots=True)
+class SubmitAnswer:
+    """A person answers a question: the one with this key, or the only open one."""
+
+    answer: str | None
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class RequestCancel:
+    """Somebody outside wants the run to stop."""
+
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class ParkRun:
+    """The run only waits: let it leave memory."""
+
+
+@dataclass(slots=True)
+class SuspendRun:
+    """The run cannot go on."""
+
+    reason: str
+    report: str
+    definition: str
+
+
+@dataclass(slots=True)
+class ResumeRun:
+    """A suspended run goes on."""
+
+    definition: str
+
+
+@dataclass(slots=True)
+class CompleteRun:
+    """The body has returned."""
+
+    output: JsonValue
+
+
+@dataclass(slots=True)
+class FailRun:
+    """The body has raised."""
+
+    error: JsonValue
+
+
+@dataclass(slots=True)
+class CancelRun:
+    """The body ended because it was cancelled."""
+
+
+RunCommand = (
+    RequestStep
+    | ReportSuccess
+    | QueueRun
+    | StartRun
+    | Recover
+    | RequestTimer
+    | RequestSignal
+    | RequestInput
+    | AbandonOperation
+    | ReportFailure
+    | WakeOperation
+    | SendSignal
+    | SubmitAnswer
+    | RequestCancel
+    | ParkRun
+    | SuspendRun
+    | ResumeRun
+    | CompleteRun
+    | FailRun
+    | CancelRun
+)

@@ -1,0 +1,244 @@
+"""What is known of a run: the fold of its facts.
+
+``evolve`` consumes the state that it is given and returns it changed (a run of a hundred thousand
+facts must not cost a copy per fact). Whoever still needs the old state folds again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from agnt5.events.run.facts import (
+    OperationCancelled,
+    RetryPlan,
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFact,
+    RunFailed,
+    RunParked,
+    RunQueued,
+    RunResumed,
+    RunStarted,
+    RunSuspended,
+    SignalAwaited,
+    SignalConsumed,
+    SignalReceived,
+    StepAttemptFailed,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+    StepStarted,
+    TimerFired,
+    TimerScheduled,
+    UserInputRequested,
+    UserReplied,
+)
+
+
+class Phase(IntEnum):
+    """Where a run is in its life."""
+
+    NEW = 0
+    QUEUED = 1
+    RUNNING = 2
+    SUSPENDED = 3
+    COMPLETED = 4
+    FAILED = 5
+    CANCELLED = 6
+
+
+class OpKind(IntEnum):
+    """What kind of thing the body waits for."""
+
+    STEP = 0
+    INLINE = 1
+    TIMER = 2
+    SIGNAL = 3
+    INPUT = 4
+
+
+class OpPhase(IntEnum):
+    """Where an operation is in its life."""
+
+    RUNNING = 0
+    """An attempt is under way, or owed."""
+    BACKOFF = 1
+    """The next attempt waits for its time."""
+    WAITING = 2
+    """For a time, a signal or a person."""
+
+
+@dataclass(slots=True)
+class Operation:
+    """One durable call that has no outcome yet."""
+
+    key: str
+    kind: OpKind
+    phase: OpPhase
+    name: str = ""
+    attempt: int = 0
+    started: bool = False
+    """The intent of the attempt is on record."""
+    due_at: int | None = None
+    deadline: int | None = None
+    retry: RetryPlan | None = None
+    recovery: str = "retry"
+    question: UserInputRequested | None = None
+
+    @property
+    def wake_at(self) -> int | None:
+        """The next time at which something must be decided about it."""
+        if self.due_at is None or self.deadline is None:
+            return self.due_at if self.deadline is None else self.deadline
+        return min(self.due_at, self.deadline)
+
+
+@dataclass(slots=True)
+class RunState:
+    """A run at a version of its stream."""
+
+    run_id: str
+    version: int = 0
+    phase: Phase = Phase.NEW
+    queued: RunQueued | None = None
+    created_at: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+    open: dict[str, Operation] = field(default_factory=dict)
+    settled: dict[str, bool] = field(default_factory=dict)
+    """Keys that have an outcome, or that the body has given up; true for inline steps."""
+    signals: dict[str, deque[SignalReceived]] = field(default_factory=dict)
+    """Received and not yet consumed."""
+    signal_ids: set[str] = field(default_factory=set)
+    cancel_requested: bool = False
+    cancel_reason: str | None = None
+    parked: bool = False
+    wake_at: int | None = None
+    suspension: RunSuspended | None = None
+    output: JsonValue = None
+    error: JsonValue = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a terminal fact stands; nothing may follow it."""
+        return self.phase >= Phase.COMPLETED
+
+
+def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
+    """The state after one more fact, which was decided at a time (microseconds)."""
+    state.version += 1
+    state.parked = False
+    match fact:
+        case StepScheduled():
+            kind = OpKind.INLINE if fact.function is None else OpKind.STEP
+            state.open[fact.key] = Operation(
+                fact.key,
+                kind,
+                OpPhase.RUNNING,
+                fact.name,
+                deadline=fact.deadline,
+                retry=fact.retry,
+                recovery=fact.recovery,
+            )
+        case StepCompleted() | StepFailed() | TimerFired() | UserReplied() | OperationCancelled():
+            _settle(state, fact.key)
+        case StepStarted():
+            op = state.open[fact.key]
+            op.phase, op.attempt, op.started, op.due_at = OpPhase.RUNNING, fact.attempt, True, None
+        case StepAttemptFailed():
+            op = state.open[fact.key]
+            op.phase, op.attempt, op.started = OpPhase.BACKOFF, fact.attempt, False
+            op.due_at = fact.retry_at
+        case TimerScheduled():
+            state.open[fact.key] = Operation(
+                fact.key, OpKind.TIMER, OpPhase.WAITING, due_at=fact.due_at
+            )
+        case SignalAwaited():
+            state.open[fact.key] = Operation(fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name)
+        case UserInputRequested():
+            state.open[fact.key] = Operation(fact.key, OpKind.INPUT, OpPhase.WAITING, question=fact)
+        case SignalReceived():
+            state.signal_ids.add(fact.signal_id)
+            state.signals.setdefault(fact.name, deque()).append(fact)
+        case SignalConsumed():
+            _consume(state, fact)
+        case _:
+            _evolve_run(state, fact, at)
+    return state
+
+
+def _evolve_run(
+    state: RunState,
+    fact: RunQueued
+    | RunStarted
+    | RunCancelRequested
+    | RunParked
+    | RunSuspended
+    | RunResumed
+    | RunCompleted
+    | RunFailed
+    | RunCancelled,
+    at: int,
+) -> None:
+    match fact:
+        case RunQueued():
+            state.phase, state.queued, state.created_at = Phase.QUEUED, fact, at
+        case RunStarted():
+            state.phase, state.started_at = Phase.RUNNING, at
+        case RunCancelRequested():
+            state.cancel_requested, state.cancel_reason = True, fact.reason
+        case RunParked():
+            state.parked, state.wake_at = True, fact.wake_at
+        case RunSuspended():
+            state.phase, state.suspension = Phase.SUSPENDED, fact
+        case RunResumed():
+            state.phase, state.suspension = Phase.RUNNING, None
+        case RunCompleted():
+            state.output = fact.output
+            _finish(state, Phase.COMPLETED, at)
+        case RunFailed():
+            state.error = fact.error
+            _finish(state, Phase.FAILED, at)
+        case RunCancelled():
+            _finish(state, Phase.CANCELLED, at)
+        case _:
+            assert_never(fact)
+
+
+def _settle(state: RunState, key: str) -> Operation:
+    op = state.open.pop(key)
+    state.settled[key] = op.kind is OpKind.INLINE
+    return op
+
+
+def _consume(state: RunState, fact: SignalConsumed) -> None:
+    op = _settle(state, fact.key)
+    waiting = state.signals[op.name]
+    waiting.popleft()
+    if not waiting:
+        del state.signals[op.name]
+
+
+def _finish(state: RunState, phase: Phase, at: int) -> None:
+    state.phase, state.finished_at = phase, at
+    state.open.clear()
+
+
+def fold(run_id: str, facts: Iterable[tuple[RunFact, int]]) -> RunState:
+    """The state after these facts, each with its time."""
+    state = RunState(run_id)
+    for fact, at in facts:
+        evolve(state, fact, at)
+    return state
+
+
+def is_covered(state: RunState, key: str, ancestors: Iterable[str]) -> bool:
+    """Whether a call was made inside a settled inline step, so that no replay asks for it."""
+    return any(state.settled.get(ancestor, False) for ancestor in ancestors if ancestor != key)

@@ -1,0 +1,101 @@
+"""A replay, as data: walks the recorded facts of a run beside the body that asks for them again.
+
+A *request* waits until the body has asked for its key; an *outcome* is handed out in the order of
+the log; giving up an operation is a request too. Calls that the log does not hold are kept back
+until the walk is over, because a crash may have eaten their request while outcomes that were
+recorded in the same moment remain. Nothing in here knows of tasks or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agnt5.events.keys import SCOPE, enclosing_keys
+from agnt5.events.run import facts as f
+from agnt5.events.run.state import RunState, is_covered
+
+Delivery = f.Outcome | f.RunCancelRequested
+
+
+class Walk:
+    """The position of a replay in a history."""
+
+    def __init__(self, state: RunState, history: Sequence[f.RunFact]) -> None:
+        self._state = state
+        self._facts = history
+        self._at = 0
+        self._asked: dict[str, None] = {}
+        self._given_up: set[str] = set()
+        self.claimed: set[str] = set()
+        """Keys that the log holds and the body has asked for."""
+
+    def ask(self, key: str) -> None:
+        """The body has called for this operation."""
+        self._asked[key] = None
+
+    def give_up(self, key: str) -> None:
+        """The body has stopped waiting for this operation."""
+        self._given_up.add(key)
+
+    def advance(self) -> Delivery | None:
+        """Walk on as far as possible; the next thing to hand to the body, or None if it must move.
+
+        None with ``is_over`` means that the history is at its end.
+        """
+        facts = self._facts
+        while self._at < len(facts):
+            fact = facts[self._at]
+            match fact:
+                case (
+                    f.StepCompleted()
+                    | f.StepFailed()
+                    | f.TimerFired()
+                    | f.SignalConsumed()
+                    | (f.UserReplied())
+                ):
+                    self._at += 1
+                    if not self._covered(fact.key):
+                        return fact
+                    continue
+                case (
+                    f.StepScheduled()
+                    | f.TimerScheduled()
+                    | f.SignalAwaited()
+                    | (f.UserInputRequested())
+                ):
+                    if not self._covered(fact.key):
+                        if fact.key not in self._asked:
+                            return None
+                        self.claimed.add(fact.key)
+                case f.OperationCancelled():
+                    if fact.key not in self._given_up and not self._covered(fact.key):
+                        return None
+                case f.RunCancelRequested():
+                    self._at += 1
+                    return fact
+                case _:
+                    pass
+            self._at += 1
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every recorded fact has been passed."""
+        return self._at >= len(self._facts)
+
+    @property
+    def expected(self) -> f.RunFact | None:
+        """The recorded fact that the body has not asked for yet."""
+        return None if self.is_over else self._facts[self._at]
+
+    @property
+    def remaining(self) -> Sequence[f.RunFact]:
+        """The facts that have not been passed."""
+        return self._facts[self._at :]
+
+    def held(self) -> list[str]:
+        """Keys that the body has asked for and that no fact passed so far claims."""
+        return [key for key in self._asked if key not in self.claimed]
+
+    def _covered(self, key: str) -> bool:
+        return SCOPE in key and is_covered(self._state, key, enclosing_keys(key))

@@ -1,0 +1,36 @@
+"""Where the log is kept: adapters behind the EventLog and Leases ports.
+
+``memory`` forgets with the process; ``sqlite`` keeps all in one file. Both are imported when a
+store is opened, because the ``eventsourcing`` library under them patches ``dataclasses`` on import.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agnt5.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from agnt5.events.stores.memory import MemoryLog
+    from agnt5.events.stores.sqlite import SqliteLog
+
+_FORMS = (
+    "memory:// (forgets with the process), sqlite:///relative/path.db (three slashes), "
+    "sqlite:////absolute/path.db (four slashes)"
+)
+
+
+def open_store(url: str, *, durability: str = "full") -> MemoryLog | SqliteLog:
+    """Open the store that the address names, and become its only owner."""
+    if url == "memory://":
+        from agnt5.events.stores.memory import MemoryLog  # noqa: PLC0415 - see the module docstring
+
+        return MemoryLog()
+    path = url.removeprefix("sqlite:///")
+    if path != url and path.strip("/"):
+        from agnt5.events.stores.sqlite import SqliteLog  # noqa: PLC0415 - see the module docstring
+
+        return SqliteLog(path, durability=durability)
+    if url.startswith(("postgres://", "postgresql://")):
+        raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
+    raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")

@@ -1,0 +1,295 @@
+"""A log that forgets with the process, on the library's in-memory recorder. For tests and trials.
+
+An append is settled within the call. ``close`` and ``start`` again: the facts are still there, as
+after a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.popo import POPOApplicationRecorder
+
+from agnt5.events.index import UNFINISHED, IndexChange, KeyBinding, RunRow
+from agnt5.events.leases import Lease
+from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
+
+STORE_SCOPE = "store"
+logger = logging.getLogger("agnt5.store")
+
+
+@dataclass(frozen=True)
+class _Event(StoredEvent):
+    fact: StoredFact
+
+
+class MemoryLog:
+    """The EventLog and Leases ports in memory. Thread-safe."""
+
+    def __init__(self, *, owner: str = "memory") -> None:
+        self.owner = owner
+        self.commits = 0
+        self.events_written = 0
+        self.recorder = POPOApplicationRecorder()
+        self._tails: dict[str, int] = {}
+        self._runs: dict[str, RunRow] = {}
+        self._keys: dict[str, KeyBinding] = {}
+        self._leases: dict[str, Lease] = {}
+        self._epochs: dict[str, int] = {}
+        self._lock = threading.RLock()
+        self._sink: Sink | None = None
+        self._waiting: list[Append] = []  # handed over before the start
+        self._settled: deque[Sequence[Append]] = deque()
+        self._delivering = False
+        self._closed = False
+        self._lease = self.claim(STORE_SCOPE, owner)
+
+    # Writing
+
+    def start(self, sink: Sink) -> None:
+        """Begin to write, with what was handed over before; after a close, begin again."""
+        with self._lock:
+            if self._sink is not None:
+                raise StoreError("The log in memory was started before.")
+            if self._closed:
+                self._closed = False
+                self._lease = self.claim(STORE_SCOPE, self.owner)
+            self._sink = sink
+            waiting, self._waiting = self._waiting, []
+        self.append(waiting)
+
+    def append(self, requests: Sequence[Append]) -> None:
+        """Write appends, in order, and settle them."""
+        if not requests:
+            return
+        with self._lock:
+            if self._closed:
+                raise StoreError("The log in memory is closed.")
+            if self._sink is None:
+                self._waiting.extend(requests)
+                return
+            for append in requests:
+                self._write(append)
+            self.commits += 1
+            self._settled.append(requests)
+        self._deliver(self._sink)
+
+    def rebuild(self, rows: list[IndexChange]) -> None:
+        """Drop every index row and write these."""
+        with self._lock:
+            self._check_lease()
+            before = self._runs, self._keys
+            self._runs, self._keys = {}, {}
+            try:
+                self._apply(rows)
+            except StoreError:
+                self._runs, self._keys = before
+                raise
+
+    def claim(self, scope: str, owner: str) -> Lease:
+        """Become the owner of a scope, with a new epoch, as on a SQLite store."""
+        with self._lock:
+            self._epochs[scope] = self._epochs.get(scope, 0) + 1
+            lease = self._leases[scope] = Lease(scope, owner, self._epochs[scope])
+            if scope == STORE_SCOPE and owner == self.owner:
+                self._lease = lease
+            return lease
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease up. Does nothing if it is no longer ours."""
+        with self._lock:
+            if self._leases.get(lease.scope) == lease:
+                del self._leases[lease.scope]
+
+    def close(self) -> None:
+        """Give up ownership. What was written stays for the next start."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._sink = None
+                self.release(self._lease)
+
+    def _deliver(self, sink: Sink) -> None:
+        # A sink may append. What that settles is delivered after the group it came from, in order.
+        while True:
+            with self._lock:
+                if self._delivering or not self._settled:
+                    return
+                self._delivering = True
+                group = self._settled.popleft()
+            try:
+                sink(group)
+            except Exception:
+                logger.exception("The sink of settled appends failed.")
+            finally:
+                self._delivering = False
+
+    def _write(self, append: Append) -> None:
+        try:
+            if append.chain.broken is not None:
+                raise _again(append.chain.broken, append)
+            self._check_lease()
+            if self._tails.get(append.stream, 0) == append.after:
+                self._check_keys(append.changes)
+                self._insert(append)
+            elif not self._is_ours(append):
+                raise VersionConflictError(append.stream, append.after)
+        except StoreError as error:
+            append.error = error
+            append.chain.broken = append.chain.broken or error
+
+    def _check_lease(self) -> None:
+        if self._leases.get(STORE_SCOPE) != self._lease:
+            raise StaleEpochError(
+                f"The log in memory has another owner now (we had epoch {self._lease.epoch})."
+            )
+
+    def _check_keys(self, changes: Sequence[IndexChange]) -> None:
+        keys = dict(self._keys)
+        for change in changes:
+            if isinstance(change, KeyBinding):
+                _bind(keys, change)
+
+    def _insert(self, append: Append) -> None:
+        position, version = self.recorder.max_notification_id() or 0, append.after
+        events: list[_Event] = []
+        for raw in append.facts:
+            position, version = position + 1, version + 1
+            fact = StoredFact(
+                append.stream,
+                version,
+                position,
+                raw.topic,
+                raw.state,
+                raw.at,
+                raw.event_id,
+                raw.step,
+            )
+            events.append(_Event(append.stream, version, raw.topic, raw.state, fact))
+        if events:
+            self.recorder.insert_events(events)
+            self._tails[append.stream] = version
+        self.events_written += len(events)
+        self._apply(append.changes)
+
+    def _apply(self, changes: Sequence[IndexChange]) -> None:
+        for change in changes:
+            if isinstance(change, RunRow):
+                self._runs[change.run_id] = change
+            else:
+                _bind(self._keys, change)
+
+    def _is_ours(self, append: Append) -> bool:
+        if not append.facts:
+            return False
+        there = self.read(append.stream, after=append.after, limit=1)
+        return bool(there) and there[0].event_id == append.facts[0].event_id
+
+    # Reading
+
+    def read(
+        self, stream: str, *, after: int = 0, upto: int | None = None, limit: int | None = None
+    ) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
+        if limit is not None and limit <= 0:  # the library takes 0 for no limit
+            return []
+        events = self.recorder.select_events(stream, gt=after, lte=upto, limit=limit)
+        return [event.fact for event in events if isinstance(event, _Event)]
+
+    def read_many(self, streams: Sequence[str]) -> dict[str, list[StoredFact]]:
+        """Whole streams as of one moment; an unknown one is empty."""
+        with self._lock:
+            return {stream: self.read(stream) for stream in streams}
+
+    def last(self, stream: str) -> StoredFact | None:
+        """The last fact of a stream."""
+        for event in self.recorder.select_events(stream, desc=True, limit=1):
+            if isinstance(event, _Event):
+                return event.fact
+        return None
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """The run's row, or None."""
+        return self._runs.get(run_id)
+
+    def key_binding(self, scope: str) -> KeyBinding | None:
+        """The run that an idempotency key names, or None."""
+        return self._keys.get(scope)
+
+    def runnable(self) -> list[str]:
+        """Ids of runs that must be in memory, in id order."""
+        return [
+            row.run_id
+            for row in self._sorted()
+            if not row.parked and row.status in UNFINISHED and row.status != "suspended"
+        ]
+
+    def suspended(self) -> list[str]:
+        """Ids of suspended runs, in id order."""
+        return [row.run_id for row in self._sorted() if row.status == "suspended"]
+
+    def due(self, now: int) -> list[str]:
+        """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
+        return [run_id for wake_at, run_id in self._wakes() if wake_at <= now]
+
+    def next_wake(self, after: int = 0) -> int | None:
+        """The earliest ``wake_at`` later than ``after`` of any parked, unfinished run."""
+        return next((wake_at for wake_at, _ in self._wakes() if wake_at > after), None)
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        component: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[RunRow]:
+        """Rows, the newest (greatest id) first."""
+        rows = [
+            row
+            for row in reversed(self._sorted())
+            if status in (None, row.status)
+            and component in (None, row.component)
+            and (before is None or row.run_id < before)
+        ]
+        return rows[:limit]
+
+    def run_ids(self) -> list[str]:
+        """Every stream of the log, in id order."""
+        with self._lock:
+            return sorted(self._tails)
+
+    def current(self, scope: str) -> Lease | None:
+        """The lease that stands, or None."""
+        return self._leases.get(scope)
+
+    def _sorted(self) -> list[RunRow]:
+        with self._lock:
+            return sorted(self._runs.values(), key=lambda row: row.run_id)
+
+    def _wakes(self) -> list[tuple[int, str]]:
+        return sorted(
+            (row.wake_at, row.run_id)
+            for row in self._sorted()
+            if row.parked and row.wake_at is not None and row.status in UNFINISHED
+        )
+
+
+def _bind(keys: dict[str, KeyBinding], binding: KeyBinding) -> None:
+    bound = keys.get(binding.scope)
+    if bound is not None and bound.run_id != binding.replaces:
+        raise VersionConflictError(binding.scope, 0)
+    # As read back from a table: what it replaced is history.
+    keys[binding.scope] = KeyBinding(binding.scope, binding.run_id, binding.input_digest)
+
+
+def _again(error: StoreError, append: Append) -> StoreError:
+    if isinstance(error, VersionConflictError):
+        return VersionConflictError(append.stream, append.after)
+    return type(error)(*error.args)

@@ -1,0 +1,276 @@
+"""A log in one SQLite file, for one process at a time. Durable on return of the sink.
+
+Nothing is acknowledged before it is on disk (``durability="full"``); with ``"process"`` a power cut
+may lose the last commits, while the death of the process loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from agnt5.events.index import IndexChange, KeyBinding, RunRow
+from agnt5.events.leases import Lease
+from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.stores.sqlite_commit import STORE_SCOPE, Committer
+from agnt5.events.stores.sqlite_errors import translate
+from agnt5.events.stores.sqlite_lock import StoreLock
+from agnt5.events.stores.sqlite_reader import Reader
+from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
+from agnt5.events.stores.sqlite_schema import (
+    check_version,
+    connect,
+    make_file,
+    make_folder,
+    migrate,
+)
+from agnt5.events.stores.sqlite_writer import Writer
+from agnt5.exceptions import (
+    ConfigurationError,
+    StoreError,
+    StoreReadOnlyError,
+)
+
+T = TypeVar("T")
+
+_DURABILITIES = ("full", "process")
+# Connections of a parent, seen from its forked child: closing them here would disturb the parent.
+_not_ours: list[object] = []
+
+
+class SqliteLog:
+    """The EventLog and Leases ports on one file. Opening it takes the store for this process."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: str = "full",
+        owner: str | None = None,
+        readonly: bool = False,
+    ) -> None:
+        """Open the file, and create it unless it is there.
+
+        Args:
+            path: The database file. Beside it lie ``-wal``, ``-shm`` and ``.lock``.
+            durability: ``full`` or ``process``, see the module.
+            owner: Who we are, for the lease table and for error texts.
+            readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
+        """
+        if durability not in _DURABILITIES:
+            raise ConfigurationError(
+                f"durability={durability!r} is unknown. Use 'full' (survives a power cut) or "
+                f"'process' (faster; survives a crash of the process, not a power cut)."
+            )
+        self.path = os.fspath(path)
+        self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
+        self._pid = os.getpid()
+        self._closed = False
+        self._lock: StoreLock | None = None
+        self._writer: Writer | None = None
+        mode = _look_mode(self.path) if readonly else "rw"
+        self._reader = Reader(self.path, mode=mode)
+        self._recorder = Recorder(Datastore(self.path, mode=mode))
+        self._committer = Committer(self.path, durability, self._recorder)
+        if not readonly:
+            self._open()
+
+    def _open(self) -> None:
+        make_folder(self.path)
+        self._lock = StoreLock(self.path)
+        try:
+            make_file(self.path)
+            migrate(self._committer.connection, self.path)
+            self._committer.claim(STORE_SCOPE, self.owner, adopt=True)
+        except sqlite3.Error as error:
+            self._abort()
+            raise translate(error, self.path) from error
+        except BaseException:
+            self._abort()
+            raise
+        self._writer = Writer(self.path, self._committer)
+
+    def _abort(self) -> None:
+        self._committer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def commits(self) -> int:
+        """Transactions of appends since the log was opened."""
+        return self._committer.commits
+
+    @property
+    def events_written(self) -> int:
+        """Facts made durable since the log was opened."""
+        return self._committer.events_written
+
+    @property
+    def recorder(self) -> Recorder:
+        """The library's view of the log, to read notifications from. Do not insert with it."""
+        self._check_process()
+        return self._recorder
+
+    # Writing
+
+    def start(self, sink: Sink) -> None:
+        """Begin to write. Settled appends go to the sink, from the writer's thread."""
+        self._writing().start(sink)
+
+    def append(self, requests: Sequence[Append]) -> None:
+        """Hand over appends, in order."""
+        self._writing().append(requests)
+
+    def rebuild(self, rows: list[IndexChange]) -> None:
+        """Drop every index row and write these, in one transaction."""
+        self._call(lambda: self._committer.rebuild(rows))
+
+    def claim(self, scope: str, owner: str) -> Lease:
+        """Become the owner of a scope, with a new epoch.
+
+        The file lock has already kept out every other living process, so a claim always succeeds.
+        If another than this log's own owner claims the store itself, this log has lost it.
+        """
+        adopt = scope == STORE_SCOPE and owner == self.owner
+        return self._call(lambda: self._committer.claim(scope, owner, adopt=adopt))
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease up. Does nothing if it is no longer ours."""
+        self._call(lambda: self._committer.release(lease))
+
+    def close(self) -> None:
+        """Write what was handed over, give up ownership, close. In a forked child: does nothing."""
+        if self._closed or self._pid != os.getpid():
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+            with suppress(sqlite3.Error):  # the lock decides; the lease is for those who look
+                self._committer.release()
+        self._recorder.datastore.close()
+        self._reader.close()
+        self._committer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # Reading
+
+    def read(
+        self, stream: str, *, after: int = 0, upto: int | None = None, limit: int | None = None
+    ) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
+        return self._reading().read(stream, after, upto, limit)
+
+    def read_many(self, streams: Sequence[str]) -> dict[str, list[StoredFact]]:
+        """Whole streams as of one moment; an unknown one is empty."""
+        return self._reading().read_many(streams)
+
+    def last(self, stream: str) -> StoredFact | None:
+        """The last fact of a stream."""
+        return self._reading().last(stream)
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """The run's row, or None."""
+        return self._reading().run_row(run_id)
+
+    def key_binding(self, scope: str) -> KeyBinding | None:
+        """The run that an idempotency key names, or None."""
+        return self._reading().key_binding(scope)
+
+    def runnable(self) -> list[str]:
+        """Ids of runs that must be in memory, in id order."""
+        return self._reading().runnable()
+
+    def suspended(self) -> list[str]:
+        """Ids of suspended runs, in id order."""
+        return self._reading().suspended()
+
+    def due(self, now: int) -> list[str]:
+        """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
+        return self._reading().due(now)
+
+    def next_wake(self, after: int = 0) -> int | None:
+        """The earliest ``wake_at`` later than ``after`` of any parked, unfinished run."""
+        return self._reading().next_wake(after)
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        component: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[RunRow]:
+        """Rows, the newest (greatest id) first."""
+        return self._reading().list_runs(status, component, limit, before)
+
+    def run_ids(self) -> list[str]:
+        """Every stream of the log, in id order."""
+        return self._reading().run_ids()
+
+    def current(self, scope: str) -> Lease | None:
+        """The lease that stands, or None."""
+        return self._reading().lease(scope)
+
+    # Guards
+
+    def _reading(self) -> Reader:
+        self._check_process()
+        if self._closed:
+            raise StoreError(f"The log of {self.path} is closed.")
+        return self._reader
+
+    def _writing(self) -> Writer:
+        self._check_process()
+        if self._writer is None:
+            raise StoreReadOnlyError(f"{self.path} was opened with readonly=True, only to look.")
+        return self._writer
+
+    def _call(self, work: Callable[[], T]) -> T:
+        answer: list[T] = []
+        try:
+            self._writing().call(lambda: answer.append(work()))
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+        return answer[0]
+
+    def _check_process(self) -> None:
+        if self._pid == os.getpid():
+            return
+        if self._committer not in _not_ours:
+            _not_ours.extend((*self._reader.abandon(), self._recorder, self._committer))
+        raise StoreError(
+            f"The log of {self.path} was opened by process {self._pid} and cannot be used in its "
+            f"forked child. Open stores after the fork, or use multiprocessing's 'spawn'."
+        )
+
+
+def _look_mode(path: str) -> str:
+    """How to open a file that must not be changed. Raises StoreError if it is not one of ours."""
+    if not os.path.isfile(path):
+        raise StoreError(f"{path} does not exist, so there is nothing to look at. Check the path.")
+    try:
+        try:
+            return _try_mode(path, "ro")
+        except sqlite3.OperationalError:
+            wal = path + "-wal"
+            if os.path.exists(wal) and os.path.getsize(wal):
+                raise
+            # On a read-only disk SQLite cannot make the -shm file that even readers need.
+            return _try_mode(path, "ro&immutable=1")
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def _try_mode(path: str, mode: str) -> str:
+    connection = connect(path, mode=mode)
+    try:
+        if check_version(connection, path) == 0:
+            raise StoreError(f"{path} holds no log yet.")
+    finally:
+        connection.close()
+    return mode

@@ -1,0 +1,290 @@
+"""Writes groups of appends on the one write connection, each group in one transaction.
+
+A group is first written as if nothing could be wrong, in as few statements as possible. If anything
+is, it is written again with a savepoint for each append, so that only those at fault fail.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple
+from itertools import islice
+from operator import attrgetter
+
+from agnt5.events.index import IndexChange, KeyBinding, RunRow
+from agnt5.events.leases import Lease
+from agnt5.events.log import Append, Chain
+from agnt5.events.stores.sqlite_errors import again, is_duplicate
+from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
+from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
+from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
+
+STORE_SCOPE = "store"
+_TAILS = 50_000
+_RUNS = MultiInsert("INSERT OR REPLACE INTO runs", RUN_COLUMNS)
+_KEYS = MultiInsert("INSERT INTO idempotency_keys", ("scope", "run_id", "input_digest"))
+_REBIND = (
+    "INSERT INTO idempotency_keys (scope, run_id, input_digest) VALUES (?,?,?) ON CONFLICT (scope) "
+    "DO UPDATE SET run_id=excluded.run_id, input_digest=excluded.input_digest "
+    "WHERE idempotency_keys.run_id=?"
+)
+_CLAIM = (
+    "INSERT INTO leases (scope, owner, epoch) VALUES (?,?,1) ON CONFLICT (scope) "
+    "DO UPDATE SET owner=excluded.owner, epoch=leases.epoch+1"
+)
+_RELEASE = "UPDATE leases SET owner='' WHERE scope=? AND owner=? AND epoch=?"
+_STANDS = "SELECT 1 FROM leases WHERE scope=? AND owner=? AND epoch=?"
+_TAIL = "SELECT coalesce(max(originator_version), 0) FROM stored_events WHERE originator_id=?"
+_EVENT_ID = "SELECT event_id FROM stored_events WHERE originator_id=? AND originator_version=?"
+
+_run_values = attrgetter(*RUN_COLUMNS)
+
+
+class _DoubtError(Exception):
+    """An append does not extend the last version that we remember: look closer."""
+
+
+# What may be the fault of one append. Everything else is trouble of the whole store.
+_FAULTS = (
+    _DoubtError,
+    VersionConflictError,
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+    ValueError,
+    TypeError,
+    OverflowError,
+)
+
+
+class Committer:
+    """The write connection. Used by one thread at a time."""
+
+    def __init__(self, path: str, durability: str, recorder: Recorder) -> None:
+        self._path = path
+        self._durability = durability
+        self._recorder = recorder
+        self._lease: Lease | None = None
+        # The last durable version of live streams. A hint: UNIQUE and a closer look decide.
+        self._tails: dict[str, int] = {}
+        self._connection: sqlite3.Connection | None = None
+        self.commits = 0
+        self.events_written = 0
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The write connection, opened again if it had to be dropped."""
+        if self._connection is None:
+            self._connection = connect(self._path, durability=self._durability)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection. The last one to close lets SQLite fold its WAL into the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def commit(self, batch: Sequence[Append]) -> dict[Append, StoreError]:
+        """Write a group; answer the appends that lost. If it raises, nothing was written.
+
+        Raises:
+            StaleEpochError: This owner has lost the store.
+            sqlite3.Error: The disk or the file is in trouble.
+        """
+        try:
+            tails = self._commit_all(batch)
+            losers: dict[Append, StoreError] = {}
+        except _FAULTS:
+            tails, losers = self._commit_each(batch)
+        self.commits += 1
+        self.events_written += sum(len(each.facts) for each in batch if each not in losers)
+        self._remember(tails, losers)
+        return losers
+
+    def landed(self, append: Append) -> bool:
+        """Whether the append is in the log although its commit seemed to fail."""
+        try:
+            return self._is_ours(append)
+        except sqlite3.Error:
+            return False
+
+    def claim(self, scope: str, owner: str, *, adopt: bool) -> Lease:
+        """Give the scope to the owner under a new epoch; ``adopt`` it as the one we write under."""
+        with self._transaction(fenced=not adopt) as connection:
+            connection.execute(_CLAIM, (scope, owner))
+            sql = "SELECT epoch FROM leases WHERE scope=?"
+            lease = Lease(scope, owner, int(connection.execute(sql, (scope,)).fetchone()[0]))
+        if adopt:
+            self._lease = lease
+        return lease
+
+    def release(self, lease: Lease | None = None) -> None:
+        """Give up a lease, or the one we write under. The epoch stays: it only ever grows."""
+        lease = lease or self._lease
+        if lease is not None:
+            with self._transaction(fenced=False) as connection:
+                connection.execute(_RELEASE, (lease.scope, lease.owner, lease.epoch))
+
+    def rebuild(self, changes: Sequence[IndexChange]) -> None:
+        """Replace every index row, in one transaction."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM runs")
+            connection.execute("DELETE FROM idempotency_keys")
+            _write_changes(connection, changes)
+
+    @contextmanager
+    def _transaction(self, *, fenced: bool = True) -> Generator[sqlite3.Connection, None, None]:
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if fenced:
+                self._check_epoch(connection)
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        # A failed COMMIT may leave its transaction open, and then every later BEGIN would fail.
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._connection = None
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _check_epoch(self, connection: sqlite3.Connection) -> None:
+        lease = self._lease
+        values = (lease.scope, lease.owner, lease.epoch) if lease else (STORE_SCOPE, "", 0)
+        if connection.execute(_STANDS, values).fetchone() is None:
+            raise StaleEpochError(
+                f"{self._path} has another owner now (we had epoch {values[2]}). Nothing more is "
+                f"written from here. End this process, or open the store again."
+            )
+
+    def _commit_all(self, batch: Sequence[Append]) -> dict[str, int]:
+        tails: dict[str, int] = {}
+        facts: list[SqlValue] = []
+        changes: list[IndexChange] = []
+        with self._transaction() as connection:
+            for append in batch:
+                stream, version = append.stream, append.after
+                if stream not in tails:
+                    tails[stream] = self._known_tail(stream, version)
+                if tails[stream] != version:
+                    raise _DoubtError
+                tails[stream] = _add_facts(facts, append)
+                changes += append.changes
+            self._recorder.insert_facts(connection, facts)
+            _write_changes(connection, changes)
+        return tails
+
+    def _known_tail(self, stream: str, after: int) -> int:
+        known = self._tails.get(stream)
+        if known is not None:
+            return known
+        # At the very beginning there can be no gap, and what is taken UNIQUE will tell.
+        return 0 if after == 0 else self._tail(stream)
+
+    def _tail(self, stream: str) -> int:
+        return int(self.connection.execute(_TAIL, (stream,)).fetchone()[0])
+
+    def _commit_each(
+        self, batch: Sequence[Append]
+    ) -> tuple[dict[str, int], dict[Append, StoreError]]:
+        tails: dict[str, int] = {}
+        losers: dict[Append, StoreError] = {}
+        broken: dict[Chain, StoreError] = {}
+        with self._transaction() as connection:
+            for append in batch:
+                error = broken.get(append.chain)
+                if error is not None:
+                    error = again(error, append.stream, append.after)
+                else:
+                    error = self._try(connection, append)
+                if error is not None:
+                    losers[append] = broken[append.chain] = error
+                else:
+                    tails[append.stream] = append.after + len(append.facts)
+        return tails, losers
+
+    def _try(self, connection: sqlite3.Connection, append: Append) -> StoreError | None:
+        connection.execute("SAVEPOINT one")
+        try:
+            self._write_one(connection, append)
+        except _FAULTS as error:
+            connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+            return _blame(error, append)
+        connection.execute("RELEASE one")
+        return None
+
+    def _write_one(self, connection: sqlite3.Connection, append: Append) -> None:
+        if self._tail(append.stream) != append.after:
+            # A commit that seemed to fail may have been durable; then the rows are our own.
+            if self._is_ours(append):
+                return
+            raise VersionConflictError(append.stream, append.after)
+        facts: list[SqlValue] = []
+        _add_facts(facts, append)
+        self._recorder.insert_facts(connection, facts)
+        _write_changes(connection, append.changes, one_by_one=True)
+
+    def _is_ours(self, append: Append) -> bool:
+        if not append.facts:
+            return False
+        values = (append.stream, append.after + 1)
+        row = self.connection.execute(_EVENT_ID, values).fetchone()
+        return row is not None and row[0] == append.facts[0].event_id
+
+    def _remember(self, tails: dict[str, int], losers: Iterable[Append]) -> None:
+        self._tails.update(tails)
+        for append in losers:
+            self._tails.pop(append.stream, None)
+        if len(self._tails) > _TAILS:  # the oldest half; a live one costs a look to come back
+            self._tails = dict(islice(self._tails.items(), _TAILS // 2, None))
+
+
+def _add_facts(values: list[SqlValue], append: Append) -> int:
+    """Append the columns of the facts; answer the version of the last one."""
+    stream, version = append.stream, append.after
+    for fact in append.facts:
+        version += 1
+        values += (stream, version, fact.topic, fact.state, fact.event_id, fact.at, fact.step)
+    return version
+
+
+def _write_changes(
+    connection: sqlite3.Connection, changes: Sequence[IndexChange], *, one_by_one: bool = False
+) -> None:
+    rows: dict[str, RunRow] = {}
+    bindings: list[KeyBinding] = []
+    for change in changes:
+        if isinstance(change, RunRow):
+            rows[change.run_id] = change  # the last one of a run is the one that counts
+        else:
+            bindings.append(change)
+    if rows:
+        _RUNS.run(connection, [value for row in rows.values() for value in _run_values(row)])
+    if not one_by_one and all(binding.replaces is None for binding in bindings):
+        keys = [(binding.scope, binding.run_id, binding.input_digest) for binding in bindings]
+        _KEYS.run(connection, [value for key in keys for value in key])
+        return
+    for binding in bindings:
+        if connection.execute(_REBIND, astuple(binding)).rowcount != 1:
+            raise VersionConflictError(binding.scope, 0)
+
+
+def _blame(error: Exception, append: Append) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, sqlite3.IntegrityError) and is_duplicate(error):
+        return VersionConflictError(append.stream, append.after)
+    return StoreError(
+        f"The facts for stream {append.stream!r} cannot be stored: {type(error).__name__}: {error}"
+    )

@@ -1,0 +1,140 @@
+"""Facts in the public vocabulary: the event types that clients, contracts and audits speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from agnt5.events.run import facts as f
+
+
+@dataclass(slots=True)
+class PublicEvent:
+    """One public event; a fact may stand for several."""
+
+    event_type: str
+    step_key: str | None = None
+    input_data: JsonValue = None
+    output_data: JsonValue = None
+    metadata: dict[str, JsonValue] = field(default_factory=dict)
+
+
+def public_events(kind: str, facts: Iterable[f.RunFact]) -> list[list[PublicEvent]]:
+    """The public events of each fact, for a run of a kind (``function`` or ``workflow``)."""
+    functions: dict[str, str | None] = {}
+    found: list[list[PublicEvent]] = []
+    for fact in facts:
+        if isinstance(fact, f.StepScheduled):
+            functions[fact.key] = fact.function
+        found.append(_of_run(kind, fact) or _of_step(kind, fact, functions) or _of_wait(fact))
+    return found
+
+
+def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat match
+    match fact:
+        case f.RunQueued():
+            return [PublicEvent("run.queued", input_data=fact.input)]
+        case f.RunStarted():
+            started = [PublicEvent("run.assigned"), PublicEvent("run.started")]
+            return [*started, *_own(kind, PublicEvent("workflow.started"))]
+        case f.RunCompleted():
+            done = PublicEvent("run.completed", output_data=fact.output)
+            return [*_own(kind, PublicEvent("workflow.completed", output_data=fact.output)), done]
+        case f.RunFailed():
+            failed = PublicEvent("run.failed", metadata={"error": fact.error})
+            return [
+                *_own(kind, PublicEvent("workflow.failed", metadata={"error": fact.error})),
+                failed,
+            ]
+        case f.RunCancelled():
+            return [PublicEvent("run.cancelled", metadata={"reason": fact.reason})]
+        case f.RunCancelRequested():
+            return [PublicEvent("run.cancel_requested", metadata={"reason": fact.reason})]
+        case f.RunParked():
+            return [PublicEvent("run.parked", metadata={"wake_at": fact.wake_at})]
+        case f.RunSuspended():
+            about: dict[str, JsonValue] = {"reason": fact.reason, "report": fact.report}
+            return [PublicEvent("run.paused", metadata=about)]
+        case f.RunResumed():
+            return [PublicEvent("run.resumed")]
+        case _:
+            return []
+
+
+def _own(kind: str, event: PublicEvent) -> list[PublicEvent]:
+    return [event] if kind == "workflow" else []
+
+
+def _of_step(kind: str, fact: f.RunFact, functions: dict[str, str | None]) -> list[PublicEvent]:
+    match fact:
+        case f.StepScheduled():
+            about: dict[str, JsonValue] = {"name": fact.name, "line": fact.line}
+            return _step(kind, functions, "started", fact.key, about, input_data=fact.input)
+        case f.StepCompleted():
+            about = {"attempt": fact.attempt, "duration_ms": fact.duration_us / 1000}
+            return _step(kind, functions, "completed", fact.key, about, output_data=fact.output)
+        case f.StepFailed():
+            about = {"attempt": fact.attempt, "error": fact.error}
+            return _step(kind, functions, "failed", fact.key, about)
+        case f.StepStarted():
+            return [PublicEvent("function.started", fact.key, metadata={"attempt": fact.attempt})]
+        case f.StepAttemptFailed():
+            about = {"attempt": fact.attempt, "error": fact.error, "retry_at": fact.retry_at}
+            return [PublicEvent("function.failed", fact.key, metadata=about)]
+        case _:
+            return []
+
+
+def _step(
+    kind: str,
+    functions: dict[str, str | None],
+    stage: str,
+    key: str,
+    about: dict[str, JsonValue],
+    *,
+    input_data: JsonValue = None,
+    output_data: JsonValue = None,
+) -> list[PublicEvent]:
+    step = PublicEvent(f"workflow.step.{stage}", key, input_data, output_data, about)
+    own = PublicEvent(f"function.{stage}", key, input_data, output_data, about)
+    if kind == "function":
+        return [own]
+    if functions.get(key) is None:
+        return [step]
+    return [step, own] if stage == "started" else [own, step]
+
+
+def _of_wait(fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat match
+    match fact:
+        case f.TimerScheduled():
+            return [PublicEvent("timer.scheduled", fact.key, metadata={"due_at": fact.due_at})]
+        case f.TimerFired():
+            return [PublicEvent("timer.fired", fact.key)]
+        case f.SignalAwaited():
+            return [PublicEvent("signal.awaited", fact.key, metadata={"name": fact.name})]
+        case f.SignalReceived():
+            about: dict[str, JsonValue] = {"name": fact.name, "signal_id": fact.signal_id}
+            return [PublicEvent("signal.received", input_data=fact.payload, metadata=about)]
+        case f.SignalConsumed():
+            return [PublicEvent("signal.consumed", fact.key, output_data=fact.payload)]
+        case f.UserInputRequested():
+            asked: dict[str, JsonValue] = {
+                "question": fact.question,
+                "input_type": fact.input_type,
+                "options": list(fact.options) if fact.options is not None else None,
+            }
+            return [
+                PublicEvent("approval.requested", fact.key, metadata=asked),
+                PublicEvent("workflow.paused", fact.key),
+            ]
+        case f.UserReplied():
+            return [
+                PublicEvent("approval.resolved", fact.key, output_data=fact.answer),
+                PublicEvent("workflow.resumed", fact.key),
+            ]
+        case f.OperationCancelled():
+            return [PublicEvent("operation.cancelled", fact.key)]
+        case _:
+            return []

@@ -1,0 +1,276 @@
+"""``@function``: a unit of work that is retried, recorded, and executed at least once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
+import anyio.to_thread
+
+from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork
+from agnt5.context import (
+    Context,
+    FunctionContext,
+    get_current_context,
+    reset_current_context,
+    set_current_context,
+)
+from agnt5.events.keys import operation_key
+from agnt5.events.run.commands import RequestStep
+from agnt5.events.run.facts import RetryPlan
+from agnt5.exceptions import ConfigurationError
+from agnt5.policies import (
+    Backoff,
+    BackoffPolicy,
+    RecoveryPolicy,
+    Retries,
+    RetryPolicy,
+    backoff_policy,
+    recovery_policy,
+    retry_policy,
+)
+from agnt5.registry import FunctionComponent, FunctionRegistry
+from agnt5.signatures import Signature
+
+_MILLISECONDS = 1000
+
+
+@dataclass(frozen=True)
+class FunctionConfig:
+    """How a function was declared."""
+
+    name: str
+    handler: Callable[..., Any]
+    retries: RetryPolicy | None
+    backoff: BackoffPolicy
+    timeout_ms: int | None
+    recovery: RecoveryPolicy
+
+
+class Function(FunctionComponent):
+    """A decorated function. Calling it directly runs it here and now, unrecorded."""
+
+    def __init__(self, config: FunctionConfig, concurrency: int | None) -> None:
+        self._agnt5_config = config
+        self._function = config.handler
+        self.name = config.name
+        self.recovery = str(config.recovery)
+        self.timeout_s = config.timeout_ms / _MILLISECONDS if config.timeout_ms else None
+        self.concurrency = concurrency
+        self.plan = _plan(config.retries, config.backoff)
+        self.is_generator = inspect.isasyncgenfunction(config.handler)
+        self.on_thread = not self.is_generator and not inspect.iscoroutinefunction(config.handler)
+        self._signature = Signature(config.handler, Context)
+        functools.update_wrapper(self, config.handler)
+
+    @functools.cached_property
+    def _definition(self) -> Definition:
+        digest, where = digest_of(self._function)
+        return Definition(self.name, "function", digest, self._body, where)
+
+    def definition(self) -> Definition:
+        """What the cast needs to know of it."""
+        return self._definition
+
+    async def _body(self, script: Any, run_input: dict[str, object], _info: AttemptInfo) -> object:
+        """A run of a function: one step, with the function's own policy."""
+        key = operation_key("", self.name, 0)
+        work = FunctionWork(self, (), self._signature.coerce(run_input))
+
+        def command() -> RequestStep:
+            return RequestStep(key, self.name, self.name, None, self.plan, self.recovery)
+
+        return await script.request(key, command, work)
+
+    def check_input(self, given: Mapping[str, object]) -> None:
+        """Refuse an input that does not fit."""
+        self._signature.check_input(self.name, given)
+
+    def check_call(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Refuse arguments that do not fit."""
+        self._signature.check_call(self.name, args, kwargs)
+
+    def takes(self, parameter: str) -> bool:
+        """Whether it has a parameter of that name."""
+        return self._signature.takes(parameter)
+
+    def call(
+        self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Call it as an attempt: on the loop if it is async, else where the executor is."""
+        if not self._signature.takes_context:
+            if self.is_generator:
+                return _collected(self._function(*args, **kwargs))
+            return self._function(*args, **kwargs)
+        context = FunctionContext.of(info)
+        # The task, or the thread, of an attempt has a context of its own: nothing to reset.
+        set_current_context(context)
+        result = self._function(context, *args, **kwargs)
+        return _collected(result) if self.is_generator else result
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it directly: once, without retries, not recorded.
+
+        Raises:
+            TypeError: When it takes a context, none is given, and no run is under way here.
+        """
+        given = get_current_context()
+        if args and isinstance(args[0], Context):
+            given, args = args[0], args[1:]
+        elif isinstance(kwargs.get("ctx"), Context):
+            given = kwargs.pop("ctx")
+        if not self._signature.takes_context:
+            return self._call_here(None, args, kwargs)
+        if given is None:
+            msg = (
+                f"{self.name!r} requires FunctionContext as first argument when it is called"
+                " directly; in a workflow, call it with ctx.step"
+            )
+            raise TypeError(msg)
+        if not isinstance(given, FunctionContext):
+            given = FunctionContext.derived(given, self.name)
+        return self._call_here(given, args, kwargs)
+
+    def _call_here(
+        self, context: FunctionContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if context is not None:
+            args = (context, *args)
+        if self.is_generator:
+            generator: AsyncIterator[Any] = self._function(*args, **kwargs)
+            return generator
+        return self._awaited(context, args, kwargs)
+
+    async def _awaited(
+        self, context: FunctionContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        token = set_current_context(context) if context is not None else None
+        try:
+            if self.on_thread:
+                call = functools.partial(self._function, *args, **kwargs)
+                return await anyio.to_thread.run_sync(call)
+            return await self._function(*args, **kwargs)
+        finally:
+            if token is not None:
+                reset_current_context(token)
+
+    def __repr__(self) -> str:
+        return f"<agnt5 function {self.name!r}>"
+
+
+async def _collected(generator: Any) -> list[Any]:
+    return [item async for item in generator]
+
+
+def _plan(retries: RetryPolicy | None, backoff: BackoffPolicy) -> RetryPlan | None:
+    if retries is None:
+        return None
+    return RetryPlan(
+        max_attempts=retries.max_attempts,
+        initial_ms=retries.initial_interval_ms,
+        max_ms=retries.max_interval_ms,
+        backoff=str(backoff.type),
+        multiplier=backoff.multiplier,
+    )
+
+
+def digest_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """A digest of a function's code, and where it is, ``file.py:12``."""
+    code = inspect.unwrap(function).__code__
+    where = f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}"
+    try:
+        source = inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        source = code.co_code + repr(code.co_names).encode()
+    return hashlib.sha256(source).hexdigest()[:16], where
+
+
+def _checked_timeout(timeout_ms: int | None) -> int | None:
+    if timeout_ms is None:
+        return None
+    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int) or timeout_ms <= 0:
+        msg = f"timeout_ms takes a positive number of milliseconds, not {timeout_ms!r}"
+        raise ConfigurationError(msg)
+    return timeout_ms
+
+
+def _checked_concurrency(concurrency: int | None) -> int | None:
+    if concurrency is not None and concurrency < 1:
+        msg = f"concurrency takes a number of attempts of at least 1, not {concurrency!r}"
+        raise ConfigurationError(msg)
+    return concurrency
+
+
+Handler = Callable[..., Coroutine[Any, Any, Any]] | Callable[..., Any]
+
+
+@overload
+def function(handler: Handler) -> Function: ...
+@overload
+def function(
+    *,
+    name: str | None = None,
+    retries: Retries = None,
+    backoff: Backoff = None,
+    timeout_ms: int | None = None,
+    recovery: str = "retry",
+    concurrency: int | None = None,
+) -> Callable[[Handler], Function]: ...
+def function(
+    handler: Handler | None = None,
+    *,
+    name: str | None = None,
+    retries: Retries = None,
+    backoff: Backoff = None,
+    timeout_ms: int | None = None,
+    recovery: str = "retry",
+    concurrency: int | None = None,
+) -> Function | Callable[[Handler], Function]:
+    """Make a function durable: usable as a step of workflows and as a run of its own.
+
+    The function may be ``async def``, ``def`` (it runs on a thread) or an async generator (its
+    items are collected). A first parameter named ``ctx``, or annotated with a context class,
+    receives a :class:`FunctionContext`.
+
+    Args:
+        handler: The function.
+        name: Its name for clients and logs; its own by default.
+        retries: Attempts in all (a number), a dict or a RetryPolicy; one attempt by default.
+        backoff: ``"constant"``, ``"linear"``, ``"exponential"``, a dict or a BackoffPolicy.
+        timeout_ms: For one attempt, milliseconds.
+        recovery: ``"retry"`` runs an attempt again that a crash cut short, ``"fail"`` does not.
+        concurrency: How many attempts may run at once in this process; unlimited by default.
+
+    Raises:
+        ValueError: When the name is taken, or a policy is out of range.
+        TypeError: When a policy has the wrong shape.
+        ConfigurationError: When another setting is wrong.
+
+    >>> @function(retries=3)
+    ... async def greet(name: str) -> str:
+    ...     return f"Hello, {name}"
+    >>> greet.name
+    'greet'
+    """
+
+    def decorate(handler: Handler) -> Function:
+        if not callable(handler) or isinstance(handler, type):
+            msg = f"@function decorates functions, not {handler!r}"
+            raise ConfigurationError(msg)
+        config = FunctionConfig(
+            name=name or handler.__name__,
+            handler=handler,
+            retries=retry_policy(retries),
+            backoff=backoff_policy(backoff),
+            timeout_ms=_checked_timeout(timeout_ms),
+            recovery=recovery_policy(recovery),
+        )
+        made = Function(config, _checked_concurrency(concurrency))
+        FunctionRegistry.register(made)
+        return made
+
+    return decorate if handler is None else decorate(handler)

@@ -1,0 +1,493 @@
+"""The desk: what clients may ask of the runs of a runtime. Lives on the runtime's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from pydantic import JsonValue
+
+from agnt5.actors.bus import Bus
+from agnt5.events.codec import decode_fact, decode_history
+from agnt5.events.index import KeyBinding, RunRow
+from agnt5.events.projections import key_scope, status_of
+from agnt5.events.run import commands as c
+from agnt5.events.run import facts as f
+from agnt5.events.run.state import RunState, fold
+from agnt5.events.vocabulary import public_events
+from agnt5.exceptions import (
+    AGNT5Error,
+    InvalidInputError,
+    RunNotFoundError,
+    RuntimeClosedError,
+    UnknownComponentError,
+    VersionConflictError,
+)
+from agnt5.payloads import decode, decode_error, digest
+from agnt5.registry import Component, RegisteredComponents
+from agnt5.responses import (
+    Event,
+    EventsResponse,
+    RunErrorDetail,
+    RunResponse,
+    RunStatus,
+    StatusResponse,
+    SubmitResponse,
+)
+from agnt5.types import ComponentKind
+
+logger = logging.getLogger("agnt5.client")
+
+_MAX_KEY = 512
+_MAX_RUN_ID = 128
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What a caller wants to have run."""
+
+    component: str
+    input_data: Mapping[str, Any] | None = None
+    kind: str = "function"
+    run_id: str | None = None
+    idempotency_key: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+class Runs:
+    """Accepts, looks up, waits, cancels. Also the one whom the bus tells of the fate of runs."""
+
+    def __init__(self, *, strict_idempotency: bool) -> None:
+        self.components = RegisteredComponents()
+        self._bus: Bus | None = None
+        self._strict = strict_idempotency
+        self._waiters: dict[str, list[asyncio.Future[RunState]]] = {}
+        self._impatient: dict[str, list[asyncio.Future[RunState]]] = {}
+        self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def open(self, bus: Bus) -> None:
+        """Begin to serve."""
+        self._bus = bus
+
+    def close(self, reason: AGNT5Error) -> None:
+        """Serve nobody any more; whoever waits is told."""
+        self._bus = None
+        for waiters in (self._waiters, self._impatient):
+            for futures in waiters.values():
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(reason)
+            waiters.clear()
+
+    @property
+    def bus(self) -> Bus:
+        """The bus.
+
+        Raises:
+            RuntimeClosedError: When the runtime is not open.
+        """
+        if self._bus is None or self._bus.closing:
+            msg = "the runtime is not open: enter it with 'async with', or it was closed already"
+            raise RuntimeClosedError(msg)
+        return self._bus
+
+    # Told by the bus.
+
+    def ended(self, state: RunState, terminal: f.Terminal) -> None:  # noqa: ARG002 - the port's shape
+        """A run has ended."""
+        _tell(self._waiters, state)
+        _tell(self._impatient, state)
+
+    def paused(self, state: RunState) -> None:
+        """A run waits for a person, or is suspended."""
+        _tell(self._impatient, state)
+
+    # Asked by clients.
+
+    async def submit(self, new: NewRun) -> SubmitResponse:
+        """Accept a run; its record is durable when this returns."""
+        run_id, row = await self._accept(new, None)
+        status = RunStatus(row.status) if row else RunStatus.QUEUED
+        created = _when(row.created_at if row else self.bus.clock.now())
+        return SubmitResponse(run_id, 202, status, None, new.component, created)
+
+    async def run(self, new: NewRun, timeout: float | None = None) -> RunResponse:
+        """Accept a run and wait until it has ended, or waits for a person, or is suspended."""
+        waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
+        run_id, row = await self._accept(new, waiter)
+        if row is not None:
+            self._drop(waiter)
+            return await self.result(run_id, timeout, pauses=True)
+        return await self._wait(run_id, waiter, timeout)
+
+    async def result(
+        self, run_id: str, timeout: float | None, *, pauses: bool = False
+    ) -> RunResponse:
+        """Wait until a run has ended (with ``pauses``: or cannot go on by itself)."""
+        waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
+        (self._impatient if pauses else self._waiters).setdefault(run_id, []).append(waiter)
+        row = await self._row(run_id)
+        over = row.status in {"completed", "failed", "cancelled", "suspended"}
+        if over or (pauses and row.status == "awaiting_user_input"):
+            self._drop(waiter)
+            return await self.get_result(run_id)
+        return await self._wait(run_id, waiter, timeout)
+
+    async def get_status(self, run_id: str) -> StatusResponse:
+        """Where a run is."""
+        row = await self._row(run_id)
+        return StatusResponse(
+            run_id,
+            200 if row.finished_at else 202,
+            RunStatus(row.status),
+            None,
+            row.component,
+            _when(row.created_at),
+            _maybe(row.started_at),
+            _maybe(row.finished_at),
+        )
+
+    async def get_result(self, run_id: str) -> RunResponse:
+        """A run's outcome as it stands; unfinished and unknown runs are answered, not raised."""
+        log = self.bus.log
+        try:
+            row = await self._row(run_id)
+        except RunNotFoundError as error:
+            detail = RunErrorDetail("NOT_FOUND", str(error))
+            return RunResponse(run_id, 404, RunStatus.UNKNOWN, error=detail)
+        if row.finished_at is None and row.status in {"queued", "running"}:
+            detail = RunErrorDetail("NOT_READY", f"run {run_id} is {row.status}")
+            return RunResponse(
+                run_id,
+                202,
+                RunStatus(row.status),
+                error=detail,
+                component=row.component,
+                created_at=_when(row.created_at),
+                started_at=_maybe(row.started_at),
+                session_id=row.session_id,
+            )
+        rows = await asyncio.to_thread(log.read, run_id)
+        return response_of(fold(run_id, decode_history(rows)))
+
+    async def get_events(self, run_id: str) -> EventsResponse:
+        """Every recorded event of a run, in the public vocabulary."""
+        row = await self._row(run_id)
+        stored = await asyncio.to_thread(self.bus.log.read, run_id)
+        facts = [decode_fact(s) for s in stored]
+        items: list[Event] = []
+        for origin, events in zip(stored, public_events(row.kind, facts), strict=True):
+            for n, event in enumerate(events):
+                items.append(
+                    Event(
+                        id=f"{origin.event_id}.{n}" if n else origin.event_id,
+                        event_type=event.event_type,
+                        run_id=run_id,
+                        step_key=event.step_key,
+                        input_data=event.input_data,
+                        output_data=event.output_data,
+                        metadata={**event.metadata, "version": origin.version},
+                        timestamp_ns=origin.at * 1000,
+                        created_at=_when(origin.at),
+                    )
+                )
+        return EventsResponse(items)
+
+    async def list_runs(
+        self, status: str | None, component: str | None, limit: int, before: str | None
+    ) -> list[StatusResponse]:
+        """Runs, the newest first."""
+        log = self.bus.log
+        rows = await asyncio.to_thread(
+            log.list_runs, status=status, component=component, limit=limit, before=before
+        )
+        return [
+            StatusResponse(
+                row.run_id,
+                200 if row.finished_at else 202,
+                RunStatus(row.status),
+                None,
+                row.component,
+                _when(row.created_at),
+                _maybe(row.started_at),
+                _maybe(row.finished_at),
+            )
+            for row in rows
+        ]
+
+    async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
+        """Ask a run to stop; the request is durable when this returns."""
+        await self._command(run_id, c.RequestCancel(reason))
+        return await self.get_status(run_id)
+
+    async def signal(
+        self, run_id: str, name: str, payload: object = None, signal_id: str | None = None
+    ) -> None:
+        """Send a signal to a run; it is durable when this returns."""
+        if not isinstance(name, str) or not name:
+            msg = f"a signal's name must be a text that is not empty, not {name!r}"
+            raise InvalidInputError(msg)
+        encoded = self.bus.encode(payload, f"payload of signal {name!r}")
+        unique = signal_id or self.bus.ids.event_id()
+        await self._command(run_id, c.SendSignal(unique, name, encoded))
+
+    async def answer(self, run_id: str, answer: object, key: str | None = None) -> None:
+        """Answer the question that a run waits with; durable when this returns."""
+        if isinstance(answer, (list, tuple)):
+            answer = ",".join(map(str, answer))
+        if isinstance(answer, str):
+            if answer in {"__skip__", "__skipped__"}:
+                answer = None
+            elif answer.startswith("__custom__:"):
+                answer = answer.removeprefix("__custom__:")
+        if answer is not None and not isinstance(answer, str):
+            msg = f"an answer is a text, a list of texts or None, not {answer!r}"
+            raise InvalidInputError(msg)
+        await self._command(run_id, c.SubmitAnswer(answer, key))
+
+    async def unsuspend(self, run_id: str) -> None:
+        """Try a suspended run again with the code that is here now."""
+        row = await self._row(run_id)
+        if row.status != "suspended":
+            msg = f"run {run_id!r} is {row.status}, not suspended: there is nothing to resume"
+            raise InvalidInputError(msg)
+        await self._asked(lambda reply: self.bus.resume(run_id, reply))
+
+    # How.
+
+    async def _accept(
+        self, new: NewRun, waiter: asyncio.Future[RunState] | None
+    ) -> tuple[str, RunRow | None]:
+        component, encoded = self._checked(new)
+        key = new.idempotency_key
+        if key is None:
+            return await self._start(new, component, encoded, None, waiter), None
+        scope = key_scope(new.kind, new.component, key)
+        lock = self._keys.setdefault(scope, asyncio.Lock())
+        async with lock:
+            bound = await asyncio.to_thread(self.bus.log.key_binding, scope)
+            row = None if bound is None else await self._row(bound.run_id)
+            if bound is None or row is None or row.status in {"failed", "cancelled"}:
+                replaces = bound.run_id if bound else None
+                return await self._start(new, component, encoded, replaces, waiter), None
+        self._check_same_input(bound, encoded, new)
+        return bound.run_id, row
+
+    def _checked(self, new: NewRun) -> tuple[Component, JsonValue]:
+        try:
+            kind = ComponentKind(new.kind)
+        except ValueError:
+            msg = f"unknown component_type {new.kind!r}; known: 'function', 'workflow'"
+            raise InvalidInputError(msg) from None
+        component = self.components.component(kind, new.component)
+        if component is None:
+            hint = self.components.hint(kind, new.component)
+            msg = f"no {kind} named {new.component!r} is registered here. {hint}"
+            raise UnknownComponentError(msg)
+        _check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
+        _check_text(new.run_id, "run_id", _MAX_RUN_ID)
+        given = {} if new.input_data is None else new.input_data
+        if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
+            msg = (
+                f"the input of {new.component!r} must be an object: a dict with texts as keys, one"
+                f" per parameter; not {given!r:.80}"
+            )
+            raise InvalidInputError(msg)
+        component.check_input(given)
+        return component, self.bus.encode(dict(given), f"input of {kind} {new.component!r}")
+
+    async def _start(
+        self,
+        new: NewRun,
+        component: Component,
+        encoded: JsonValue,
+        replaces: str | None,
+        waiter: asyncio.Future[RunState] | None,
+    ) -> str:
+        bus = self.bus
+        run_id = new.run_id or bus.ids.run_id()
+        if run_id in bus.runs:
+            raise _taken(run_id)
+        metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
+        command = c.QueueRun(
+            component=new.component,
+            kind=new.kind,
+            input=encoded,
+            idempotency_key=new.idempotency_key,
+            replaces=replaces,
+            session_id=new.session_id,
+            user_id=new.user_id,
+            metadata=metadata if isinstance(metadata, dict) and metadata else None,
+        )
+        if waiter is not None:
+            self._impatient.setdefault(run_id, []).append(waiter)
+        digest = component.definition().digest
+        try:
+            await self._asked(lambda reply: bus.start(run_id, command, digest, reply))
+        except VersionConflictError as error:
+            self._drop(waiter)
+            raise _taken(run_id) from error
+        except BaseException:
+            self._drop(waiter)
+            raise
+        return run_id
+
+    def _check_same_input(self, bound: KeyBinding, encoded: JsonValue, new: NewRun) -> None:
+        if bound.input_digest == digest(encoded):
+            return
+        msg = (
+            f"idempotency key {new.idempotency_key!r} of {new.component!r} was used before with"
+            f" another input (run {bound.run_id})"
+        )
+        if self._strict:
+            raise InvalidInputError(msg)
+        logger.warning("%s; the earlier run is answered", msg)
+
+    async def _command(self, run_id: str, command: c.RunCommand) -> None:
+        await self._asked(lambda reply: self.bus.send(run_id, command, reply, edge=True))
+
+    async def _asked(self, ask: Callable[[Callable[[BaseException | None], None]], None]) -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def reply(error: BaseException | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(None)
+            else:
+                answer.set_exception(error)
+
+        ask(reply)
+        await answer
+
+    async def _row(self, run_id: str) -> RunRow:
+        row = await asyncio.to_thread(self.bus.log.run_row, run_id)
+        if row is None:
+            msg = f"there is no run {run_id!r} in this store"
+            raise RunNotFoundError(msg)
+        return row
+
+    async def _wait(
+        self, run_id: str, waiter: asyncio.Future[RunState], timeout: float | None
+    ) -> RunResponse:
+        try:
+            async with asyncio.timeout(timeout):
+                return response_of(await waiter)
+        except TimeoutError:
+            detail = RunErrorDetail(
+                "TIMEOUT", f"run {run_id} did not end within {timeout:g} s; it goes on"
+            )
+            return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
+        finally:
+            self._drop(waiter)
+
+    def _drop(self, waiter: asyncio.Future[RunState] | None) -> None:
+        if waiter is None or waiter.done():
+            return
+        waiter.cancel()
+        for waiters in (self._waiters, self._impatient):
+            for run_id in [r for r, futures in waiters.items() if waiter in futures]:
+                waiters[run_id].remove(waiter)
+                if not waiters[run_id]:
+                    del waiters[run_id]
+
+
+def _tell(waiters: dict[str, list[asyncio.Future[RunState]]], state: RunState) -> None:
+    for future in waiters.pop(state.run_id, ()):
+        if not future.done():
+            future.set_result(state)
+
+
+def _check_text(value: str | None, what: str, limit: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        msg = f"{what} must be a printable text that is not empty, not {value!r}"
+        raise InvalidInputError(msg)
+    if len(value) > limit:
+        msg = f"{what} may have at most {limit} characters, not {len(value)}"
+        raise InvalidInputError(msg)
+
+
+def _taken(run_id: str) -> InvalidInputError:
+    return InvalidInputError(f"a run with the id {run_id!r} is already in this store")
+
+
+def _when(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)
+
+
+def _maybe(at: int | None) -> datetime | None:
+    return None if at is None else _when(at)
+
+
+def response_of(state: RunState) -> RunResponse:
+    """A run as clients see it."""
+    queued = state.queued
+    status = status_of(state)
+    response = RunResponse(
+        state.run_id,
+        202,
+        RunStatus(status),
+        component=queued.component if queued else None,
+        created_at=_when(state.created_at),
+        started_at=_maybe(state.started_at),
+        session_id=queued.session_id if queued else None,
+        metadata=dict(queued.metadata or {}) if queued else {},
+    )
+    if state.finished_at is not None:
+        begun = state.started_at or state.created_at
+        response.duration_ms = (state.finished_at - begun) // 1000
+    match status:
+        case "completed":
+            response.status_code = 200
+            response.output = decode(state.output, where=f"output of run {state.run_id}")
+            response.completed_at = _maybe(state.finished_at)
+        case "failed":
+            _describe_failure(response, state)
+        case "cancelled":
+            reason = state.cancel_reason or "no reason was given"
+            response.status_code = 500
+            response.error = RunErrorDetail("CANCELLED", f"the run was cancelled: {reason}")
+        case "suspended" if state.suspension is not None:
+            codes = {"nondeterminism": "NON_DETERMINISTIC_REPLAY"}
+            code = codes.get(state.suspension.reason, state.suspension.reason.upper())
+            response.error = RunErrorDetail(code, state.suspension.report)
+        case "awaiting_user_input":
+            response.status = RunStatus.PAUSED
+            response.metadata["questions"] = _questions(state)
+            response.metadata.update(_questions(state)[0])
+        case _:
+            pass
+    return response
+
+
+def _describe_failure(response: RunResponse, state: RunState) -> None:
+    error = decode_error(state.error)
+    code = getattr(error, "code", None)
+    text = str(error)
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    response.status_code = 500
+    response.failed_at = _maybe(state.finished_at)
+    response.error = RunErrorDetail(code if isinstance(code, str) else "EXECUTION_ERROR", named)
+
+
+def _questions(state: RunState) -> list[dict[str, Any]]:
+    asked = [op.question for op in state.open.values() if op.question is not None]
+    return [
+        {
+            "key": question.key,
+            "question": question.question,
+            "input_type": question.input_type,
+            "options": question.options,
+        }
+        for question in asked
+    ]

@@ -1,0 +1,161 @@
+"""What a user function takes: does a call fit, does an input fit, and its values as annotated."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
+from agnt5.exceptions import InvalidInputError
+
+_KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+_SHAPES_ERRORS = (
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    TypeError,
+    NameError,
+    AttributeError,
+)
+
+
+class Signature:
+    """The signature of a function, without its context parameter."""
+
+    def __init__(self, function: Callable[..., Any], context_class: type) -> None:
+        self._function = function
+        self._context_class = context_class
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())
+        self.takes_context = bool(parameters) and self._is_context(parameters[0])
+        if self.takes_context:
+            parameters = parameters[1:]
+        self.signature = signature.replace(parameters=parameters)
+        self.parameters = {p.name: p for p in parameters}
+        kinds = [p.kind for p in parameters]
+        self.takes_any_keyword = inspect.Parameter.VAR_KEYWORD in kinds
+        positional = [p for p in parameters if p.kind < inspect.Parameter.VAR_POSITIONAL]
+        self._required = sum(p.default is p.empty for p in positional)
+        self._accepted = len(positional)
+        self._plain = all(k < inspect.Parameter.VAR_POSITIONAL for k in kinds)
+
+    def _is_context(self, first: inspect.Parameter) -> bool:
+        """Named ``ctx``, or annotated with a context class."""
+        if first.name == "ctx":
+            return True
+        if first.annotation is first.empty:
+            return False
+        hint = first.annotation
+        if isinstance(hint, str):
+            hint = self._hints.get(first.name)
+        return isinstance(hint, type) and issubclass(hint, self._context_class)
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        try:
+            return get_type_hints(self._function, include_extras=True)
+        except Exception:  # noqa: BLE001 - annotations are arbitrary code; without them, no type check
+            return {}
+
+    def takes(self, parameter: str) -> bool:
+        """Whether there is a parameter of that name."""
+        return parameter in self.parameters
+
+    def check_call(self, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Refuse arguments that do not fit.
+
+        Raises:
+            TypeError: As Python itself would.
+        """
+        if self._plain and not kwargs and self._required <= len(args) <= self._accepted:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            msg = f"{name}(): {error}; it takes {self.signature}"
+            raise TypeError(msg) from None
+
+    def check_input(self, name: str, given: Mapping[str, object]) -> None:
+        """Refuse an input whose names or types do not fit.
+
+        Raises:
+            InvalidInputError: With everything that is wrong, and what is expected.
+        """
+        problems = [*self._misnamed(given), *self._mistyped(given)]
+        if problems:
+            msg = (
+                f"the input does not fit {name}{self.signature}: {'; '.join(problems)}."
+                " Nothing was written."
+            )
+            raise InvalidInputError(msg)
+
+    def _misnamed(self, given: Mapping[str, object]) -> list[str]:
+        problems: list[str] = []
+        known = [n for n, p in self.parameters.items() if p.kind in _KEYWORD]
+        for name, parameter in self.parameters.items():
+            required = parameter.default is parameter.empty and parameter.kind in _KEYWORD
+            if required and name not in given:
+                problems.append(f"{name!r} is missing")
+            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+                problems.append(f"{name!r} is positional-only, which a run cannot fill")
+        if not self.takes_any_keyword:
+            for name in given:
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    hint = f" (did you mean {near[0]!r}?)" if near else ""
+                    problems.append(f"{name!r} is unknown{hint}")
+        return problems
+
+    def _mistyped(self, given: Mapping[str, object]) -> list[str]:
+        problems: list[str] = []
+        for name, adapter in self._adapters.items():
+            if name in given:
+                try:
+                    adapter.validate_python(given[name])
+                except ValidationError as error:
+                    first = error.errors(include_url=False, include_context=False)[0]
+                    place = "".join(f"[{part!r}]" for part in first["loc"])
+                    problems.append(f"{name}{place}: {first['msg']}, not {given[name]!r:.80}")
+        return problems
+
+    def coerce(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """The input with its values as annotated: dicts become models, texts become dates."""
+        values = dict(given)
+        for name, adapter in self._adapters.items():
+            if name in values:
+                original = values[name]
+                coerced = adapter.validate_python(original)
+                if type(coerced) is not type(original) or coerced != original:
+                    # A float that was given as 5 stays 5: equal values keep the caller's spelling.
+                    numbers = isinstance(original, (int, float)) and coerced == original
+                    values[name] = original if numbers else coerced
+        return values
+
+    @cached_property
+    def _adapters(self) -> dict[str, TypeAdapter[Any]]:
+        found: dict[str, TypeAdapter[Any]] = {}
+        for name, parameter in self.parameters.items():
+            hint = self._hints.get(name)
+            if hint is None or hint is Any or parameter.kind not in _KEYWORD:
+                continue
+            try:
+                found[name] = _adapter(hint)
+            except _SHAPES_ERRORS:
+                # An annotation that pydantic cannot check is documentation, not a contract.
+                continue
+        return found
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    model = isinstance(hint, type) and issubclass(hint, BaseModel)
+    if model or typing.is_typeddict(hint):
+        return TypeAdapter(hint)
+    try:
+        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except TypeError:
+        return TypeAdapter(hint)
