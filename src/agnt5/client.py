@@ -30,10 +30,19 @@ class _Base:
         self,
         gateway_url: str | None = None,
         timeout: float | None = None,
+        api_key: str | None = None,
+        tenant_id: str | None = None,
+        deployment_id: str | None = None,
         *,
         store: str | None = None,
         runtime: Runtime | None = None,
     ) -> None:
+        if api_key is not None and not api_key.startswith("agnt5_sk_"):
+            msg = "an api_key starts with 'agnt5_sk_'"
+            raise ValueError(msg)
+        self.api_key = api_key
+        self.tenant_id = tenant_id
+        self.deployment_id = deployment_id
         self.gateway_url = gateway_url or os.environ.get("AGNT5_GATEWAY_URL")
         if self.gateway_url:
             msg = (
@@ -66,6 +75,9 @@ class Client(_Base):
     Args:
         gateway_url: Reserved; this version runs embedded.
         timeout: Seconds that :meth:`run` waits by default; without limit if None.
+        api_key: For a gateway; an embedded client has no use for it.
+        tenant_id: The same.
+        deployment_id: The same.
         store: The store, as for :class:`agnt5.Runtime`.
         runtime: The runtime to use, instead of the one of this process.
 

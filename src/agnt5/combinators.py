@@ -10,7 +10,7 @@ Checkpoint = Callable[[str, Any], "asyncio.Future[Any]"]
 """Makes a named step of an awaitable."""
 
 
-def parallel(
+def parallel_all(
     checkpoint: Checkpoint, awaitables: Sequence[Awaitable[Any] | AsyncGenerator[Any, None]]
 ) -> asyncio.Future[list[Any]]:
     """Wait for all, in argument order; the first error is raised, the others keep running."""
@@ -19,7 +19,7 @@ def parallel(
     )
 
 
-def gather(
+def gather_all(
     checkpoint: Checkpoint, awaitables: Mapping[str, Awaitable[Any] | AsyncGenerator[Any, None]]
 ) -> Coroutine[Any, Any, dict[str, Any]]:
     """Wait for all, by name. The identities are fixed now, not when it is awaited."""

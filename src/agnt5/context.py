@@ -18,9 +18,9 @@ from collections.abc import (
 from contextvars import ContextVar
 from typing import Any, cast
 
-from agnt5 import combinators
 from agnt5.actors.ports import AttemptInfo, FunctionWork, InlineWork
 from agnt5.actors.script import Script, StepFuture
+from agnt5.combinators import Checkpoint, gather_all, parallel_all
 from agnt5.events.keys import chosen_key, operation_key
 from agnt5.events.run import commands as c
 from agnt5.exceptions import InvalidInputError, PayloadError
@@ -398,15 +398,15 @@ class WorkflowContext(Context):
 
         Durable calls pass through; raw coroutines become steps named by their position.
         """
-        return combinators.parallel(self._checkpointer(_line(2)), awaitables)
+        return parallel_all(self._checkpointer(_line(2)), awaitables)
 
     def gather(
         self, **awaitables: Awaitable[Any] | AsyncGenerator[Any, None]
     ) -> Awaitable[dict[str, Any]]:
         """Wait for all; results by name. Raw coroutines become steps of that name."""
-        return combinators.gather(self._checkpointer(_line(2)), awaitables)
+        return gather_all(self._checkpointer(_line(2)), awaitables)
 
-    def _checkpointer(self, line: str) -> combinators.Checkpoint:
+    def _checkpointer(self, line: str) -> Checkpoint:
         def checkpoint(name: str, awaitable: object) -> asyncio.Future[Any]:
             return self._checkpoint(name, awaitable, _Call((), {}, _MISSING, _MISSING, line))
 

@@ -76,10 +76,15 @@ class Function(FunctionComponent):
         """What the cast needs to know of it."""
         return self._definition
 
-    async def _body(self, script: Any, run_input: dict[str, object], _info: AttemptInfo) -> object:
+    def _body(
+        self, script: Any, run_input: dict[str, object], _info: AttemptInfo
+    ) -> Coroutine[Any, Any, object]:
         """A run of a function: one step, with the function's own policy."""
+        work = FunctionWork(self, (), self._signature.coerce(self.name, run_input))
+        return self._one_step(script, work)
+
+    async def _one_step(self, script: Any, work: FunctionWork) -> object:
         key = operation_key("", self.name, 0)
-        work = FunctionWork(self, (), self._signature.coerce(run_input))
 
         def command() -> RequestStep:
             return RequestStep(key, self.name, self.name, None, self.plan, self.recovery)

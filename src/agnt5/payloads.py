@@ -13,8 +13,6 @@ import hashlib
 import orjson
 from pydantic import JsonValue
 
-from agnt5._payloads import objects as _objects  # noqa: F401 - fills the tables of codecs
-from agnt5._payloads import stdlib as _stdlib  # noqa: F401 - the same
 from agnt5._payloads.classes import path_of
 from agnt5._payloads.core import Unrecordable, read, too_deep, write
 from agnt5._payloads.errors import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures.thread  # noqa: F401 - its exit hook must be registered before ours
 import os
 import signal
 import threading
@@ -152,14 +153,25 @@ class Runtime:
             msg = "this runtime is open already"
             raise RuntimeClosedError(msg)
         settings = self.settings
-        if self._log is None:
-            opened = await asyncio.to_thread(open_store, self.store, durability=settings.durability)
-            self._log = opened
+        log = self._log
+        if log is None:
+            log = await asyncio.to_thread(open_store, self.store, durability=settings.durability)
+        self._log = log
         self.loop = asyncio.get_running_loop()
         self._thread, self._pid = threading.get_ident(), os.getpid()
         self._undo = chain_task_factory(self.loop)
+        try:
+            self._bus = self._open_bus(log)
+        except BaseException:
+            self._undo()
+            log.close()
+            raise
+        _open.append(self)
+
+    def _open_bus(self, log: EventLog) -> Bus:
+        settings = self.settings
         bus = Bus(
-            self._log,
+            log,
             self.runs.components,
             self.runs,
             clock=self._clock,
@@ -171,10 +183,9 @@ class Runtime:
             ),
             payload_limit=settings.max_payload_bytes,
         )
-        self._bus = bus
         self.runs.open(bus)
         bus.open()
-        _open.append(self)
+        return bus
 
     async def aclose(self, grace: float | None = None) -> None:
         """Stop: running attempts get the grace, everything is recorded, nothing is lost.
@@ -191,7 +202,8 @@ class Runtime:
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
             if self._log is not None:
-                await asyncio.to_thread(self._log.close)
+                # On the loop: at the exit of the interpreter no other thread takes work any more.
+                self._log.close()
             self._log = None
         if self._undo is not None:
             self._undo()
@@ -344,4 +356,14 @@ def _exit(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-atexit.register(close_hosted)
+def _close_at_exit() -> None:
+    """Close before the interpreter stops the thread pools that running attempts may use.
+
+    ``atexit`` comes after that: an attempt would fail in its grace, for no fault of its own. The
+    hook that ``concurrent.futures`` uses itself comes before; the last one registered is first.
+    """
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(close_hosted)
+
+
+_close_at_exit()

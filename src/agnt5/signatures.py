@@ -88,10 +88,7 @@ class Signature:
         """
         problems = [*self._misnamed(given), *self._mistyped(given)]
         if problems:
-            msg = (
-                f"the input does not fit {name}{self.signature}: {'; '.join(problems)}."
-                " Nothing was written."
-            )
+            msg = f"the input does not fit {name}{self.signature}: {'; '.join(problems)}."
             raise InvalidInputError(msg)
 
     def _misnamed(self, given: Mapping[str, object]) -> list[str]:
@@ -123,17 +120,22 @@ class Signature:
                     problems.append(f"{name}{place}: {first['msg']}, not {given[name]!r:.80}")
         return problems
 
-    def coerce(self, given: Mapping[str, object]) -> dict[str, Any]:
-        """The input with its values as annotated: dicts become models, texts become dates."""
+    def coerce(self, name: str, given: Mapping[str, object]) -> dict[str, Any]:
+        """The input with its values as annotated: dicts become models, texts become dates.
+
+        Raises:
+            InvalidInputError: When it does not fit, because the code has changed since.
+        """
+        self.check_input(name, given)
         values = dict(given)
-        for name, adapter in self._adapters.items():
-            if name in values:
-                original = values[name]
+        for parameter, adapter in self._adapters.items():
+            if parameter in values:
+                original = values[parameter]
                 coerced = adapter.validate_python(original)
                 if type(coerced) is not type(original) or coerced != original:
                     # A float that was given as 5 stays 5: equal values keep the caller's spelling.
                     numbers = isinstance(original, (int, float)) and coerced == original
-                    values[name] = original if numbers else coerced
+                    values[parameter] = original if numbers else coerced
         return values
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -65,8 +65,10 @@ class Workflow(WorkflowComponent):
         """Refuse an input that does not fit."""
         self._signature.check_input(self.name, given)
 
-    async def _body(self, script: Any, run_input: dict[str, object], info: AttemptInfo) -> object:
-        return await self._run(script, info, (), self._signature.coerce(run_input))
+    def _body(
+        self, script: Any, run_input: dict[str, object], info: AttemptInfo
+    ) -> Coroutine[Any, Any, object]:
+        return self._run(script, info, (), self._signature.coerce(self.name, run_input))
 
     async def _run(
         self, script: Script, info: AttemptInfo, args: tuple[Any, ...], kwargs: dict[str, Any]

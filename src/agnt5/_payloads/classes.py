@@ -74,7 +74,7 @@ def reference(cls: type) -> JsonValue:
 
 def _reference_parameter(parameter: Any) -> JsonValue:
     origin = typing.get_origin(parameter)
-    if origin is types.UnionType or origin is typing.Union:
+    if origin is types.UnionType or origin is typing.Union:  # pyright: ignore[reportDeprecated]
         return [_UNION, [_reference_parameter(p) for p in typing.get_args(parameter)]]
     if isinstance(origin, type):
         return [reference(origin), [_reference_parameter(p) for p in typing.get_args(parameter)]]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from pydantic import JsonValue
@@ -161,7 +161,7 @@ def _write_str(value: str, _levels: int) -> JsonValue:
 
 
 @writes(list)
-def write_items(items: list[object], levels: int) -> list[JsonValue]:
+def write_items(items: Iterable[Any], levels: int) -> list[JsonValue]:
     """Write each item of a list or another ordered collection."""
     if levels <= 0:
         raise too_deep()
@@ -170,8 +170,8 @@ def write_items(items: list[object], levels: int) -> list[JsonValue]:
     try:
         for item in items:
             kind = type(item)
-            if kind is str and item.isascii():  # type: ignore[attr-defined]
-                add(item)  # type: ignore[arg-type]
+            if kind is str and item.isascii():
+                add(item)
             else:
                 add((find(kind) or _writers[object])(item, inner))
     except Unrecordable as failure:
@@ -181,12 +181,12 @@ def write_items(items: list[object], levels: int) -> list[JsonValue]:
 
 
 @writes(dict)
-def write_dict(value: dict[object, object], levels: int) -> JsonValue:
+def write_dict(value: dict[Any, Any], levels: int) -> JsonValue:
     """Write an exact dict: as an object if it can be one, else as tagged pairs."""
     for key in value:
         if type(key) is not str or key == TAG or not (key.isascii() or _is_utf8(key)):
             return {TAG: "dict", "v": write_pairs(value, levels - 1)}
-    return write_fields(value, levels)  # type: ignore[arg-type]
+    return write_fields(value, levels)
 
 
 def _is_utf8(text: str) -> bool:
@@ -194,7 +194,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def write_fields(
-    fields: dict[str, object], levels: int, *, owner: object = None, attributes: bool = False
+    fields: dict[str, Any], levels: int, *, owner: object = None, attributes: bool = False
 ) -> dict[str, JsonValue]:
     """Write the values of a dict whose keys need no care."""
     if levels <= 0:
@@ -205,8 +205,8 @@ def write_fields(
     try:
         for key, item in fields.items():
             kind = type(item)
-            if kind is str and item.isascii():  # type: ignore[attr-defined]
-                written[key] = item  # type: ignore[assignment]
+            if kind is str and item.isascii():
+                written[key] = item
             else:
                 written[key] = (find(kind) or _writers[object])(item, inner)
     except Unrecordable as failure:

@@ -20,6 +20,7 @@ from agnt5._payloads.errors import clean, text_of
 
 _DEEPEST = 100
 _REPR_SHOWN = 200
+_RANGE_SHOWN = 10_000
 _SAFE_INT = 2**63
 
 
@@ -44,25 +45,35 @@ def plain(value: object, above: tuple[int, ...] = ()) -> JsonValue:
 def _container(value: Any, above: tuple[int, ...]) -> JsonValue:
     if isinstance(value, RootModel):
         return plain(value.root, above)
-    if isinstance(value, BaseModel):
-        fields = {name: value.__dict__.get(name) for name in type(value).model_fields}
-        return _object(fields | (value.__pydantic_extra__ or {}), above)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return _object({name: getattr(value, name, None) for name in names}, above)
-    if isinstance(value, Mapping):
-        return _object(value, above)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _object(dict(zip(value._fields, value, strict=False)), above)
+    fields = _fields_of(value)
+    if fields is not None:
+        return {_key(key): plain(item, above) for key, item in fields.items()}
     if isinstance(value, set | frozenset):
         return [plain(item, above) for item in _ordered(value)]
-    if isinstance(value, list | tuple | deque | range):
+    if isinstance(value, list | tuple | deque) or _is_short_range(value):
         return [plain(item, above) for item in value]
     return _shown(value)
 
 
-def _object(fields: Mapping[Any, Any], above: tuple[int, ...]) -> JsonValue:
-    return {_key(key): plain(item, above) for key, item in fields.items()}
+def _fields_of(value: Any) -> Mapping[Any, Any] | None:
+    if isinstance(value, BaseModel):
+        fields = {name: value.__dict__.get(name) for name in type(value).model_fields}
+        return fields | (value.__pydantic_extra__ or {})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name, None) for name in names}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return _named_items(value)
+    return value if isinstance(value, Mapping) else None
+
+
+def _named_items(value: Any) -> dict[str, Any]:
+    return dict(zip(value._fields, value, strict=False))
+
+
+def _is_short_range(value: object) -> bool:
+    """A range may be endless for all practical purposes; then its text has to do."""
+    return isinstance(value, range) and not value[_RANGE_SHOWN:]
 
 
 def _key(key: object) -> str:

@@ -66,7 +66,7 @@ def _read_frozenset(node: dict[str, Any]) -> object:
 
 @writes(deque)
 def _write_deque(value: deque[Any], levels: int) -> JsonValue:
-    node: dict[str, JsonValue] = {TAG: "deque", "v": write_items(value, levels - 1)}  # type: ignore[arg-type]
+    node: dict[str, JsonValue] = {TAG: "deque", "v": write_items(value, levels - 1)}
     if value.maxlen is not None:
         node["max"] = value.maxlen
     return node
@@ -313,8 +313,9 @@ _PATHS: dict[str, type[pathlib.PurePath]] = {
         pathlib.WindowsPath,
     )
 }
-_PATTERN_FLAGS = int(re.ASCII | re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE)
-_PATTERN_FLAGS |= int(re.LOCALE)
+_PATTERN_FLAGS = int(
+    re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE
+)
 
 
 @writes(*_PATHS.values())

@@ -16,10 +16,8 @@ _SOURCES: tuple[Literal["python", "json"], ...] = ("python", "json")
 
 def write_validation_error(exc: ValidationError, levels: int) -> JsonValue:
     """Title and error lines, from which the text can be made again."""
-    lines = [
-        write({key: line[key] for key in _KEPT if key in line}, levels - 2)  # type: ignore[literal-required]
-        for line in exc.errors(include_url=False)
-    ]
+    errors: list[Any] = list(exc.errors(include_url=False))
+    lines = [write({key: line[key] for key in _KEPT if key in line}, levels - 2) for line in errors]
     return {"title": write(exc.title, levels), "errors": lines}
 
 

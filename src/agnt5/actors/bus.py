@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Protocol
 
-import anyio
 from pydantic import JsonValue
 
 from agnt5.actors.clock import Clock
@@ -23,6 +22,7 @@ from agnt5.actors.ports import Definition, Handler
 from agnt5.actors.reader import History, Reader
 from agnt5.actors.run import CLOSED, RunActor, RunSettings
 from agnt5.actors.supervisor import Supervisor
+from agnt5.actors.threads import Threads
 from agnt5.actors.timers import ParkedWakes
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
@@ -95,7 +95,7 @@ class Bus:
         self._context = context
         self._settings = settings
         self._reader = Reader(log, context)
-        self._threads = anyio.CapacityLimiter(settings.threads)
+        self._threads = Threads(settings.threads)
         self._supervisor = Supervisor(clock, self._restart, self._give_up)
         self._parked = ParkedWakes(clock, self._wake_due)
         self._doomed: dict[str, str] = {}
@@ -115,6 +115,8 @@ class Bus:
         self.closing = True
         self._supervisor.close()
         self._parked.close()
+        for actor in self.runs.values():
+            actor.freeze()
         deadline = self.clock.now() + int(grace_s * 1e6)
         # Rare and short: cheaper than an event that every attempt would have to set.
         while self._is_busy() and self.clock.now() < deadline:  # noqa: ASYNC110
@@ -131,10 +133,14 @@ class Bus:
             await asyncio.sleep(0)
         await self.journal.drain()
         self.runs.clear()
-        await asyncio.to_thread(self._reader.close)
+        self._reader.close()
+        self._threads.close()
 
     def _is_busy(self) -> bool:
-        return any(executor.is_busy for executor in self.executors.values())
+        scripts = (actor.script for actor in self.runs.values())
+        return any(executor.is_busy for executor in self.executors.values()) or any(
+            script.is_busy for script in scripts if script is not None
+        )
 
     # Letters.
 

@@ -18,12 +18,12 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.to_thread
 from pydantic import JsonValue
 
 from agnt5.actors.actor import Actor
 from agnt5.actors.mailbox import Envelope
 from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
+from agnt5.actors.threads import Threads
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, StepTimeoutError
 from agnt5.payloads import faithful
 
@@ -76,7 +76,7 @@ class Executor(Actor[Attempt | Cancel]):
         context: Context,
         *,
         encode: Encode,
-        threads: anyio.CapacityLimiter,
+        threads: Threads,
     ) -> None:
         super().__init__(f"function {handler.name}", context)
         self.handler = handler
@@ -181,9 +181,7 @@ class Executor(Actor[Attempt | Cancel]):
         handler, work = self.handler, attempt.work
         if handler.on_thread:
             call = partial(handler.call, attempt.info, work.args, work.kwargs)
-            return await anyio.to_thread.run_sync(
-                call, abandon_on_cancel=True, limiter=self._threads
-            )
+            return await self._threads.call(call)
         result: Any = handler.call(attempt.info, work.args, work.kwargs)
         return await result
 

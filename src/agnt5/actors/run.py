@@ -23,7 +23,12 @@ from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.decider import is_waiting, next_wake, resume
 from agnt5.events.run.state import OpPhase, Phase, fold
-from agnt5.exceptions import RuntimeClosedError, StoreError
+from agnt5.exceptions import (
+    InvalidInputError,
+    PayloadError,
+    RuntimeClosedError,
+    StoreError,
+)
 from agnt5.payloads import decode, encode_error
 
 
@@ -122,6 +127,13 @@ class RunActor(EventSourced):
         for effect in resume(self.state):
             self.perform(effect)
 
+    def freeze(self) -> None:
+        """The house closes: what runs may end and be recorded, nothing new begins."""
+        self._timers.close()
+        self._disarm_parking()
+        if self.script is not None:
+            self.script.frozen = True
+
     def shut(self, reason: BaseException) -> None:
         """Leave memory without a trace: the log has everything."""
         if self.stopped is None:
@@ -200,8 +212,27 @@ class RunActor(EventSourced):
             queued.session_id,
             dict(queued.metadata or {}),
         )
-        run_input = decode(queued.input, where=f"input of run {self.state.run_id}")
-        self.script = Script(
+        try:
+            run_input = decode(queued.input, where=f"input of run {self.state.run_id}")
+            script = self._script(info, definition, run_input, history)
+            script.start()
+        except (PayloadError, InvalidInputError) as error:
+            report = (
+                f"run {self.state.run_id}: its recorded input cannot be given to"
+                f" {definition.name!r} ({definition.where}) as that is now: {error}"
+            )
+            self.tell(c.SuspendRun("input", report, definition.digest))
+            return
+        self.script = script
+
+    def _script(
+        self,
+        info: AttemptInfo,
+        definition: Definition,
+        run_input: object,
+        history: Sequence[f.RunFact],
+    ) -> Script:
+        return Script(
             info,
             definition,
             run_input if isinstance(run_input, dict) else {},
@@ -211,7 +242,6 @@ class RunActor(EventSourced):
             context=self._context,
             stall_limit_s=self._settings.stall_limit_s,
         )
-        self.script.start()
 
     # The script's channel.
 

@@ -75,6 +75,8 @@ class Script:
         self.guards: set[Guard] = set()
         self.moves = 0
         self.closed = False
+        self.frozen = False
+        """Hand over nothing more and start nothing; what runs may end."""
         self.main: asyncio.Future[Any] | None = None
         self._info = info
         self._definition = definition
@@ -203,6 +205,8 @@ class Script:
 
     def execute(self, key: str, attempt: int) -> None:
         """Start an attempt of a step, now or when the body has asked for it again."""
+        if self.frozen:
+            return
         if self._walk is not None:
             self._owed[key] = attempt
             return
@@ -246,6 +250,11 @@ class Script:
         )
 
     @property
+    def is_busy(self) -> bool:
+        """Whether an inline step is under way."""
+        return any(not task.done() for task in self._inline.values())
+
+    @property
     def only_waits(self) -> bool:
         """Whether every task of the body waits for us and for nothing else."""
         if self._walk is not None or self._outcomes or self._next is not None or self._inline:
@@ -267,7 +276,7 @@ class Script:
         self._pump()
 
     def _pump(self) -> None:
-        while not self.closed:
+        while not self.closed and not self.frozen:
             if self._next is None:
                 self._next = self._fetch()
             delivery = self._next
