@@ -263,19 +263,31 @@ def function(
     """
 
     def decorate(handler: Handler) -> Function:
-        if not callable(handler) or isinstance(handler, type):
-            msg = f"@function decorates functions, not {handler!r}"
-            raise ConfigurationError(msg)
-        config = FunctionConfig(
-            name=name or handler.__name__,
-            handler=handler,
-            retries=retry_policy(retries),
-            backoff=backoff_policy(backoff),
-            timeout_ms=_checked_timeout(timeout_ms),
-            recovery=recovery_policy(recovery),
-        )
-        made = Function(config, _checked_concurrency(concurrency))
-        FunctionRegistry.register(made)
-        return made
+        policies = (retry_policy(retries), backoff_policy(backoff), recovery_policy(recovery))
+        return _decorated(handler, name, timeout_ms, concurrency, policies)
 
     return decorate if handler is None else decorate(handler)
+
+
+def _decorated(
+    handler: Handler,
+    name: str | None,
+    timeout_ms: int | None,
+    concurrency: int | None,
+    policies: tuple[RetryPolicy | None, BackoffPolicy, RecoveryPolicy],
+) -> Function:
+    if not callable(handler) or isinstance(handler, type):
+        msg = f"@function decorates functions, not {handler!r}"
+        raise ConfigurationError(msg)
+    retries, backoff, recovery = policies
+    config = FunctionConfig(
+        name=name or handler.__name__,
+        handler=handler,
+        retries=retries,
+        backoff=backoff,
+        timeout_ms=_checked_timeout(timeout_ms),
+        recovery=recovery,
+    )
+    made = Function(config, _checked_concurrency(concurrency))
+    FunctionRegistry.register(made)
+    return made

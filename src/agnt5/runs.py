@@ -6,20 +6,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from pydantic import JsonValue
 
 from agnt5.actors.bus import Bus
-from agnt5.events.codec import decode_fact, decode_history
+from agnt5.answers import events_response, maybe, response_of, status_response, when
+from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
-from agnt5.events.projections import key_scope, status_of
+from agnt5.events.projections import key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, fold
-from agnt5.events.vocabulary import public_events
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -28,10 +27,9 @@ from agnt5.exceptions import (
     UnknownComponentError,
     VersionConflictError,
 )
-from agnt5.payloads import decode, decode_error, digest
+from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
-    Event,
     EventsResponse,
     RunErrorDetail,
     RunResponse,
@@ -116,7 +114,7 @@ class Runs:
         """Accept a run; its record is durable when this returns."""
         run_id, row = await self._accept(new, None)
         status = RunStatus(row.status) if row else RunStatus.QUEUED
-        created = _when(row.created_at if row else self.bus.clock.now())
+        created = when(row.created_at if row else self.bus.clock.now())
         return SubmitResponse(run_id, 202, status, None, new.component, created)
 
     async def run(self, new: NewRun, timeout: float | None = None) -> RunResponse:
@@ -144,16 +142,7 @@ class Runs:
     async def get_status(self, run_id: str) -> StatusResponse:
         """Where a run is."""
         row = await self._row(run_id)
-        return StatusResponse(
-            run_id,
-            200 if row.finished_at else 202,
-            RunStatus(row.status),
-            None,
-            row.component,
-            _when(row.created_at),
-            _maybe(row.started_at),
-            _maybe(row.finished_at),
-        )
+        return status_response(row)
 
     async def get_result(self, run_id: str) -> RunResponse:
         """A run's outcome as it stands; unfinished and unknown runs are answered, not raised."""
@@ -171,8 +160,8 @@ class Runs:
                 RunStatus(row.status),
                 error=detail,
                 component=row.component,
-                created_at=_when(row.created_at),
-                started_at=_maybe(row.started_at),
+                created_at=when(row.created_at),
+                started_at=maybe(row.started_at),
                 session_id=row.session_id,
             )
         rows = await asyncio.to_thread(log.read, run_id)
@@ -182,24 +171,7 @@ class Runs:
         """Every recorded event of a run, in the public vocabulary."""
         row = await self._row(run_id)
         stored = await asyncio.to_thread(self.bus.log.read, run_id)
-        facts = [decode_fact(s) for s in stored]
-        items: list[Event] = []
-        for origin, events in zip(stored, public_events(row.kind, facts), strict=True):
-            for n, event in enumerate(events):
-                items.append(
-                    Event(
-                        id=f"{origin.event_id}.{n}" if n else origin.event_id,
-                        event_type=event.event_type,
-                        run_id=run_id,
-                        step_key=event.step_key,
-                        input_data=event.input_data,
-                        output_data=event.output_data,
-                        metadata={**event.metadata, "version": origin.version},
-                        timestamp_ns=origin.at * 1000,
-                        created_at=_when(origin.at),
-                    )
-                )
-        return EventsResponse(items)
+        return events_response(row, stored)
 
     async def list_runs(
         self, status: str | None, component: str | None, limit: int, before: str | None
@@ -209,19 +181,7 @@ class Runs:
         rows = await asyncio.to_thread(
             log.list_runs, status=status, component=component, limit=limit, before=before
         )
-        return [
-            StatusResponse(
-                row.run_id,
-                200 if row.finished_at else 202,
-                RunStatus(row.status),
-                None,
-                row.component,
-                _when(row.created_at),
-                _maybe(row.started_at),
-                _maybe(row.finished_at),
-            )
-            for row in rows
-        ]
+        return [status_response(row) for row in rows]
 
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; the request is durable when this returns."""
@@ -419,75 +379,3 @@ def _check_text(value: str | None, what: str, limit: int) -> None:
 
 def _taken(run_id: str) -> InvalidInputError:
     return InvalidInputError(f"a run with the id {run_id!r} is already in this store")
-
-
-def _when(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1e6, UTC)
-
-
-def _maybe(at: int | None) -> datetime | None:
-    return None if at is None else _when(at)
-
-
-def response_of(state: RunState) -> RunResponse:
-    """A run as clients see it."""
-    queued = state.queued
-    status = status_of(state)
-    response = RunResponse(
-        state.run_id,
-        202,
-        RunStatus(status),
-        component=queued.component if queued else None,
-        created_at=_when(state.created_at),
-        started_at=_maybe(state.started_at),
-        session_id=queued.session_id if queued else None,
-        metadata=dict(queued.metadata or {}) if queued else {},
-    )
-    if state.finished_at is not None:
-        begun = state.started_at or state.created_at
-        response.duration_ms = (state.finished_at - begun) // 1000
-    match status:
-        case "completed":
-            response.status_code = 200
-            response.output = decode(state.output, where=f"output of run {state.run_id}")
-            response.completed_at = _maybe(state.finished_at)
-        case "failed":
-            _describe_failure(response, state)
-        case "cancelled":
-            reason = state.cancel_reason or "no reason was given"
-            response.status_code = 500
-            response.error = RunErrorDetail("CANCELLED", f"the run was cancelled: {reason}")
-        case "suspended" if state.suspension is not None:
-            codes = {"nondeterminism": "NON_DETERMINISTIC_REPLAY"}
-            code = codes.get(state.suspension.reason, state.suspension.reason.upper())
-            response.error = RunErrorDetail(code, state.suspension.report)
-        case "awaiting_user_input":
-            response.status = RunStatus.PAUSED
-            response.metadata["questions"] = _questions(state)
-            response.metadata.update(_questions(state)[0])
-        case _:
-            pass
-    return response
-
-
-def _describe_failure(response: RunResponse, state: RunState) -> None:
-    error = decode_error(state.error)
-    code = getattr(error, "code", None)
-    text = str(error)
-    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    response.status_code = 500
-    response.failed_at = _maybe(state.finished_at)
-    response.error = RunErrorDetail(code if isinstance(code, str) else "EXECUTION_ERROR", named)
-
-
-def _questions(state: RunState) -> list[dict[str, Any]]:
-    asked = [op.question for op in state.open.values() if op.question is not None]
-    return [
-        {
-            "key": question.key,
-            "question": question.question,
-            "input_type": question.input_type,
-            "options": question.options,
-        }
-        for question in asked
-    ]

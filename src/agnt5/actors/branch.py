@@ -25,13 +25,37 @@ CURRENT: ContextVar[Branch | None] = ContextVar("agnt5_branch", default=None)
 class Body(Protocol):
     """The script that hosts a body, as its branches and guards see it."""
 
+    run_id: str
+    loop: asyncio.AbstractEventLoop
     guards: set[Guard]
     moves: int
     closed: bool
 
+    def give_up(self, key: str) -> None:
+        """It has stopped waiting for a call."""
+        ...
+
     def stuck(self, guard: Guard) -> None:
         """A task of the closed body would not end."""
         ...
+
+
+class StepFuture(asyncio.Future[Any]):
+    """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
+
+    __slots__ = ("_script", "key")
+
+    def __init__(self, script: Body, key: str) -> None:
+        super().__init__(loop=script.loop)
+        self._script = script
+        self.key = key
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Stop waiting: the attempt that may be under way is cancelled."""
+        if not super().cancel(msg):
+            return False
+        self._script.give_up(self.key)
+        return True
 
 
 class Branch:

@@ -19,40 +19,23 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from agnt5.actors.branch import CURRENT, Branch, Guard, spawn
+from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, spawn
+from agnt5.actors.outcomes import settle
 from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, InlineWork, Work
+from agnt5.actors.replay import Replay
 from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.events.run.report import divergence_report
 from agnt5.events.run.state import RunState
 from agnt5.events.run.walk import Delivery, Walk
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
-from agnt5.payloads import decode, decode_error, encode_error, faithful
+from agnt5.payloads import encode_error, faithful
 
 logger = logging.getLogger("agnt5.run")
 
 QUIET_TURNS = 4
 """No chain of callbacks between two moves of a body is longer: a future of a future of a future."""
-
-
-class StepFuture(asyncio.Future[Any]):
-    """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
-
-    __slots__ = ("_script", "key")
-
-    def __init__(self, script: Script, key: str) -> None:
-        super().__init__(loop=script.loop)
-        self._script = script
-        self.key = key
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Stop waiting: the attempt that may be under way is cancelled."""
-        if not super().cancel(msg):
-            return False
-        self._script.give_up(self.key)
-        return True
 
 
 class Script:
@@ -83,30 +66,32 @@ class Script:
         self._input = run_input
         self._channel = channel
         self._context = context
-        self._stall_limit_s = stall_limit_s
-        self._known = set(state.open) | set(state.settled) if history else set[str]()
-        self._walk = Walk(state, history) if history else None
+        self._replay: Replay | None = None
+        if history:
+            self._replay = Replay(
+                Walk(state, history),
+                set(state.open) | set(state.settled),
+                self,
+                self._diverge,
+                context=context,
+                stall_limit_s=stall_limit_s,
+            )
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
         self._works: dict[str, Work] = {}
         self._contexts: dict[str, Context] = {}
         self._inline: dict[str, asyncio.Future[Any]] = {}
-        self._held: dict[str, Callable[[], c.RunCommand]] = {}
-        self._lines: dict[str, str | None] = {}
-        self._owed: dict[str, int] = {}
         self._outcomes: deque[Delivery] = deque()
         self._values: dict[str, object] = {}
         self._next: Delivery | None = None
         self._rested = False
         self._watching = False
         self._pump_scheduled = False
-        self._judging = False
-        self._stall: asyncio.TimerHandle | None = None
 
     @property
     def replaying(self) -> bool:
         """Whether recorded facts are still being handed out."""
-        return self._walk is not None
+        return self._replay is not None
 
     def start(self) -> None:
         """Begin the body."""
@@ -114,7 +99,7 @@ class Script:
         branch = Branch(self, "")
         self.main = spawn(branch, body, context=self._context.copy(), name=f"run {self.run_id}")
         self.main.add_done_callback(self._ended, context=self._context)
-        if self._walk is not None:
+        if self._replay is not None:
             self._pump_soon()
 
     # What the body's context asks.
@@ -158,19 +143,18 @@ class Script:
             if work is not None:
                 work.discard()
             return known
-        command = None if key in self._known else make_command()
+        replay = self._replay
+        command = None if replay is not None and replay.knows(key) else make_command()
         future = StepFuture(self, key)
         self._futures[key] = future
         if chosen:
             self._chosen[key] = future
         self._keep_work(key, work)
-        if self._walk is None:
+        if replay is None:
             if command is not None:
                 self._channel.command(command)
             return future
-        self._held[key] = make_command if command is None else lambda: command
-        self._lines[key] = line
-        self._walk.ask(key)
+        replay.ask(key, make_command if command is None else lambda: command, line)
         if self._alone():
             self._pump()
         else:
@@ -186,10 +170,10 @@ class Script:
         self._futures.pop(key, None)
         if self.closed:
             return
-        if self._walk is None:
+        if self._replay is None:
             self._channel.command(c.AbandonOperation(key))
             return
-        self._walk.give_up(key)
+        self._replay.give_up(key)
         self._pump_soon()
 
     # What the run actor says.
@@ -207,8 +191,8 @@ class Script:
         """Start an attempt of a step, now or when the body has asked for it again."""
         if self.frozen:
             return
-        if self._walk is not None:
-            self._owed[key] = attempt
+        if self._replay is not None:
+            self._replay.owed[key] = attempt
             return
         work = self._works.get(key)
         match work:
@@ -234,7 +218,8 @@ class Script:
         if self.closed:
             return
         self.closed = True
-        self._disarm_stall()
+        if self._replay is not None:
+            self._replay.close()
         for key in list(self._works):
             self._drop_work(key)
         for guard in list(self.guards):
@@ -257,7 +242,7 @@ class Script:
     @property
     def only_waits(self) -> bool:
         """Whether every task of the body waits for us and for nothing else."""
-        if self._walk is not None or self._outcomes or self._next is not None or self._inline:
+        if self._replay is not None or self._outcomes or self._next is not None or self._inline:
             return False
         return waits_only_for(self.guards, StepFuture)
 
@@ -305,15 +290,14 @@ class Script:
         self._pump()
 
     def _fetch(self) -> Delivery | None:
-        walk = self._walk
-        if walk is not None:
-            delivery = walk.advance()
+        replay = self._replay
+        if replay is not None:
+            delivery = replay.advance()
             if delivery is not None:
                 return delivery
-            if not walk.is_over:
-                self._watch_for_stall()
+            if not replay.is_over:
                 return None
-            self._go_live(walk)
+            self._go_live(replay)
         return self._outcomes.popleft() if self._outcomes else None
 
     def _hand(self, delivery: Delivery) -> None:
@@ -328,98 +312,37 @@ class Script:
         original = self._values.pop(key, None)
         if future is None or future.done():
             return
-        match delivery:
-            case f.StepCompleted():
-                value = original if original is not None else _decoded(delivery.output, key)
-                future.set_result(value)
-            case f.StepFailed():
-                future.set_exception(_error_of(delivery, original))
-                # The failure is on record; a body that never looks at it is not a leak to report.
-                future._log_traceback = False  # noqa: SLF001
-            case f.TimerFired():
-                future.set_result(None)
-            case f.SignalConsumed():
-                future.set_result(_decoded(delivery.payload, key))
-            case f.UserReplied():
-                future.set_result(delivery.answer)
+        settle(future, delivery, original)
 
-    def _go_live(self, walk: Walk) -> None:
-        self._walk = None
-        self._disarm_stall()
-        for key in walk.held():
-            make_command = self._held.pop(key)
+    def _go_live(self, replay: Replay) -> None:
+        self._replay = None
+        replay.close()
+        for key, make_command in replay.unclaimed():
             if key in self._futures:
                 self._channel.command(make_command())
             else:
                 self._drop_work(key)
-        self._held.clear()
-        self._known.clear()
-        owed, self._owed = self._owed, {}
-        for key, attempt in owed.items():
+        for key, attempt in replay.owed.items():
             self.execute(key, attempt)
 
-    # Divergence.
-
-    def _watch_for_stall(self) -> None:
-        if self._held and not self._judging:
-            self._judging = True
-            self.loop.call_soon(self._judge, context=self._context)
-        if self._stall is None:
-            self._stall = self.loop.call_later(
-                self._stall_limit_s, self._stalled, self.moves, context=self._context
-            )
-
-    def _judge(self) -> None:
-        """A single task that awaits a call which the log does not hold can never ask for more."""
-        self._judging = False
-        if self.closed or self._walk is None or self._next is not None or len(self.guards) != 1:
-            return
-        (guard,) = self.guards
-        waiting = guard.waiting_on
-        if not isinstance(waiting, StepFuture) or waiting.done():
-            return
-        if waiting.key in self._held and waiting.key not in self._walk.claimed:
-            self._diverge("asked for something else")
-
-    def _stalled(self, moves: int) -> None:
-        self._stall = None
-        if self.closed or self._walk is None:
-            return
-        if moves == self.moves and any(k not in self._walk.claimed for k in self._held):
-            self._diverge("waits for something else")
-        else:
-            self._watch_for_stall()
-
-    def _disarm_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-
     def _diverge(self, how: str) -> None:
-        walk = self._walk
-        if walk is None:
-            return
-        asked = [(key, self._lines.get(key)) for key in walk.held()]
-        report = divergence_report(
-            self.run_id, self._definition.name, self._definition.where, walk.expected, asked, how
-        )
-        self._channel.diverged(report)
+        if self._replay is not None:
+            name, where = self._definition.name, self._definition.where
+            self._channel.diverged(self._replay.report(name, where, how))
 
     # The end.
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         if self.closed:
             return
-        walk = self._walk
-        if walk is not None:
-            while walk.advance() is not None:
-                pass
-            if not walk.is_over:
+        if self._replay is not None:
+            if not self._replay.finish():
                 error = None if task.cancelled() else task.exception()
                 how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
                 self._diverge(how)
                 return
-            self._walk = None
+            self._replay.close()
+            self._replay = None
         self._channel.command(self._last_command(task))
 
     def _last_command(self, task: asyncio.Future[Any]) -> c.RunCommand:
@@ -467,17 +390,3 @@ class Script:
         unstarted = self._contexts.pop(key, None)
         if unstarted is not None and isinstance(work, InlineWork):
             work.discard()
-
-
-def _error_of(failed: f.StepFailed, original: object) -> BaseException:
-    """The exception itself when it is at hand and is the one on record, else a rebuilt one."""
-    match original:
-        case (recorded, BaseException() as error) if recorded == failed.error:
-            return error
-        case _:
-            pass
-    return decode_error(failed.error)
-
-
-def _decoded(value: Any, key: str) -> object:
-    return decode(value, where=f"recorded result of {key!r}")

@@ -1,0 +1,48 @@
+"""A recorded outcome, as the body sees it: a value, an exception, or simply that the wait is over."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from agnt5.actors.branch import StepFuture
+from agnt5.events.run import facts as f
+from agnt5.payloads import decode, decode_error
+
+
+def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
+    """Give the outcome to whoever waits; the live object itself where it is at hand.
+
+    Raises:
+        PayloadError: When a recorded value cannot be rebuilt with the code that is here.
+    """
+    match outcome:
+        case f.StepCompleted():
+            known = original is not None
+            future.set_result(original if known else _decoded(outcome.output, outcome.key))
+        case f.StepFailed():
+            future.set_exception(_error_of(outcome, original))
+            # The failure is on record; a body that never looks at it is not a leak to report.
+            future._log_traceback = False  # noqa: SLF001
+        case f.TimerFired():
+            future.set_result(None)
+        case f.SignalConsumed():
+            future.set_result(_decoded(outcome.payload, outcome.key))
+        case f.UserReplied():
+            future.set_result(outcome.answer)
+        case _:
+            assert_never(outcome)
+
+
+def _error_of(failed: f.StepFailed, original: object) -> BaseException:
+    """The exception itself when it is at hand and is the one on record, else a rebuilt one."""
+    match original:
+        case (recorded, BaseException() as error) if recorded == failed.error:
+            return error
+        case _:
+            return decode_error(failed.error)
+
+
+def _decoded(value: JsonValue, key: str) -> object:
+    return decode(value, where=f"recorded result of {key!r}")

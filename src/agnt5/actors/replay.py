@@ -1,0 +1,126 @@
+"""A body that asks again for what its log holds: the walk, the calls kept back, the patience.
+
+Divergence is: a body with a single task that awaits a call of which the log knows nothing while
+the log still expects another one; a body that ended too soon; or one that has not moved within the
+stall limit although it has asked for something new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+
+from agnt5.actors.branch import Body, StepFuture
+from agnt5.events.run import commands as c
+from agnt5.events.run.report import divergence_report
+from agnt5.events.run.walk import Delivery, Walk
+
+MakeCommand = Callable[[], c.RunCommand]
+
+
+class Replay:
+    """One replay of one body, from its first line to the end of its history."""
+
+    def __init__(
+        self,
+        walk: Walk,
+        known: set[str],
+        body: Body,
+        diverged: Callable[[str], None],
+        *,
+        context: Context,
+        stall_limit_s: float,
+    ) -> None:
+        self.owed: dict[str, int] = {}
+        """Attempts to start once the body has asked for their steps again."""
+        self._walk = walk
+        self._known = known
+        self._body = body
+        self._diverged = diverged
+        self._context = context
+        self._stall_limit_s = stall_limit_s
+        self._held: dict[str, MakeCommand] = {}
+        self._lines: dict[str, str | None] = {}
+        self._judging = False
+        self._stall: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every recorded fact has been passed."""
+        return self._walk.is_over
+
+    def knows(self, key: str) -> bool:
+        """Whether the log holds this operation."""
+        return key in self._known
+
+    def ask(self, key: str, make_command: MakeCommand, line: str | None) -> None:
+        """The body has called for an operation."""
+        self._held[key] = make_command
+        self._lines[key] = line
+        self._walk.ask(key)
+
+    def give_up(self, key: str) -> None:
+        """The body has stopped waiting for an operation."""
+        self._walk.give_up(key)
+
+    def advance(self) -> Delivery | None:
+        """The next thing to hand over; None when the body must move first, or it is over."""
+        delivery = self._walk.advance()
+        if delivery is None and not self._walk.is_over:
+            self._wait_for_body()
+        return delivery
+
+    def finish(self) -> bool:
+        """The body has ended: whether the history ends there, too."""
+        while self._walk.advance() is not None:
+            pass
+        return self._walk.is_over
+
+    def unclaimed(self) -> list[tuple[str, MakeCommand]]:
+        """The calls that the log does not hold: new work, in the order of the calls."""
+        return [(key, self._held[key]) for key in self._walk.held()]
+
+    def report(self, component: str, where: str, how: str) -> str:
+        """What a person reads about a divergence."""
+        asked = [(key, self._lines.get(key)) for key in self._walk.held()]
+        run_id = self._body.run_id
+        return divergence_report(run_id, component, where, self._walk.expected, asked, how)
+
+    def close(self) -> None:
+        """Wait no more."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _wait_for_body(self) -> None:
+        if self._held and not self._judging:
+            self._judging = True
+            self._loop.call_soon(self._judge, context=self._context)
+        if self._stall is None:
+            self._stall = self._loop.call_later(
+                self._stall_limit_s, self._stalled, self._body.moves, context=self._context
+            )
+
+    def _judge(self) -> None:
+        """A single task that awaits a call which the log does not hold can never ask for more."""
+        self._judging = False
+        if self._body.closed or self._walk.is_over or len(self._body.guards) != 1:
+            return
+        (guard,) = self._body.guards
+        waiting = guard.waiting_on
+        if isinstance(waiting, StepFuture) and not waiting.done() and self._is_new(waiting.key):
+            self._diverged("asked for something else")
+
+    def _stalled(self, moves: int) -> None:
+        self._stall = None
+        if self._body.closed or self._walk.is_over:
+            return
+        if moves == self._body.moves and any(map(self._is_new, self._held)):
+            self._diverged("waits for something else")
+        else:
+            self._wait_for_body()
+
+    def _is_new(self, key: str) -> bool:
+        return key in self._held and key not in self._walk.claimed

@@ -1,0 +1,131 @@
+"""Runs as clients see them: state and index rows to responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from agnt5.events.codec import decode_fact
+from agnt5.events.index import RunRow
+from agnt5.events.log import StoredFact
+from agnt5.events.projections import status_of
+from agnt5.events.run.state import RunState
+from agnt5.events.vocabulary import public_events
+from agnt5.payloads import decode, decode_error
+from agnt5.responses import (
+    Event,
+    EventsResponse,
+    RunErrorDetail,
+    RunResponse,
+    RunStatus,
+    StatusResponse,
+)
+
+
+def when(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)
+
+
+def maybe(at: int | None) -> datetime | None:
+    return None if at is None else when(at)
+
+
+def response_of(state: RunState) -> RunResponse:
+    """A run as clients see it."""
+    queued = state.queued
+    status = status_of(state)
+    response = RunResponse(
+        state.run_id,
+        202,
+        RunStatus(status),
+        component=queued.component if queued else None,
+        created_at=when(state.created_at),
+        started_at=maybe(state.started_at),
+        session_id=queued.session_id if queued else None,
+        metadata=dict(queued.metadata or {}) if queued else {},
+    )
+    if state.finished_at is not None:
+        begun = state.started_at or state.created_at
+        response.duration_ms = (state.finished_at - begun) // 1000
+    match status:
+        case "completed":
+            response.status_code = 200
+            response.output = decode(state.output, where=f"output of run {state.run_id}")
+            response.completed_at = maybe(state.finished_at)
+        case "failed":
+            _describe_failure(response, state)
+        case "cancelled":
+            reason = state.cancel_reason or "no reason was given"
+            response.status_code = 500
+            response.error = RunErrorDetail("CANCELLED", f"the run was cancelled: {reason}")
+        case "suspended" if state.suspension is not None:
+            codes = {"nondeterminism": "NON_DETERMINISTIC_REPLAY"}
+            code = codes.get(state.suspension.reason, state.suspension.reason.upper())
+            response.error = RunErrorDetail(code, state.suspension.report)
+        case "awaiting_user_input":
+            response.status = RunStatus.PAUSED
+            response.metadata["questions"] = _questions(state)
+            response.metadata.update(_questions(state)[0])
+        case _:
+            pass
+    return response
+
+
+def _describe_failure(response: RunResponse, state: RunState) -> None:
+    error = decode_error(state.error)
+    code = getattr(error, "code", None)
+    text = str(error)
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    response.status_code = 500
+    response.failed_at = maybe(state.finished_at)
+    response.error = RunErrorDetail(code if isinstance(code, str) else "EXECUTION_ERROR", named)
+
+
+def _questions(state: RunState) -> list[dict[str, Any]]:
+    asked = [op.question for op in state.open.values() if op.question is not None]
+    return [
+        {
+            "key": question.key,
+            "question": question.question,
+            "input_type": question.input_type,
+            "options": question.options,
+        }
+        for question in asked
+    ]
+
+
+def status_response(row: RunRow) -> StatusResponse:
+    """Where a run is."""
+    return StatusResponse(
+        row.run_id,
+        HTTPStatus.OK if row.finished_at else HTTPStatus.ACCEPTED,
+        RunStatus(row.status),
+        None,
+        row.component,
+        when(row.created_at),
+        maybe(row.started_at),
+        maybe(row.finished_at),
+    )
+
+
+def events_response(row: RunRow, stored: Sequence[StoredFact]) -> EventsResponse:
+    """The recorded events of a run, in the public vocabulary."""
+    facts = [decode_fact(fact) for fact in stored]
+    items = [
+        Event(
+            id=f"{origin.event_id}.{n}" if n else origin.event_id,
+            event_type=event.event_type,
+            run_id=row.run_id,
+            step_key=event.step_key,
+            input_data=event.input_data,
+            output_data=event.output_data,
+            metadata={**event.metadata, "version": origin.version},
+            timestamp_ns=origin.at * 1000,
+            created_at=when(origin.at),
+        )
+        for origin, events in zip(stored, public_events(row.kind, facts), strict=True)
+        for n, event in enumerate(events)
+    ]
+    return EventsResponse(items)
