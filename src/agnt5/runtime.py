@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures.thread  # noqa: F401 - its exit hook must be registered before ours
+import importlib
 import os
 import signal
 import threading
@@ -362,6 +362,7 @@ def _close_at_exit() -> None:
     ``atexit`` comes after that: an attempt would fail in its grace, for no fault of its own. The
     hook that ``concurrent.futures`` uses itself comes before; the last one registered is first.
     """
+    importlib.import_module("concurrent.futures.thread")
     register = getattr(threading, "_register_atexit", atexit.register)
     register(close_hosted)
 

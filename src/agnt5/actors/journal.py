@@ -34,12 +34,17 @@ class Journal:
         self._buffer.append(request)
         self._in_flight += 1
         self._drained.clear()
-        if request.urgent:
-            if not self._flush_scheduled:
-                self._flush_scheduled = True
-                self._loop.call_soon(self._flush, context=self._context)
-        elif self._linger is None:
-            self._linger = self._loop.call_later(_LINGER_S, self._flush, context=self._context)
+        if not request.urgent:
+            if self._linger is None:
+                self._linger = self._loop.call_later(
+                    _LINGER_S, self._lingered, context=self._context
+                )
+        elif self._in_flight == len(self._buffer):
+            # Nothing is being written: the first of a turn goes at once, the others share the next.
+            self._flush()
+        elif not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush, context=self._context)
 
     async def drain(self) -> None:
         """Wait until everything that was appended is settled."""
@@ -47,11 +52,12 @@ class Journal:
             self._flush()
         await self._drained.wait()
 
+    def _lingered(self) -> None:
+        self._linger = None
+        self._flush()
+
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
         if self._buffer:
             requests, self._buffer = self._buffer, []
             self.log.append(requests)

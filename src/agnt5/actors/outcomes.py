@@ -1,4 +1,4 @@
-"""A recorded outcome, as the body sees it: a value, an exception, or simply that the wait is over."""
+"""A recorded outcome, as the body sees it: a value, an exception, or the end of a wait."""
 
 from __future__ import annotations
 
