@@ -33,6 +33,9 @@ from agnt5.payloads import check_size, encode
 
 logger = logging.getLogger("agnt5.runtime")
 
+_DRAIN_S = 5.0
+"""How long a closing house waits for a disk in trouble; what is not written then is owed again."""
+
 
 class Components(Protocol):
     """What this process can run."""
@@ -121,7 +124,7 @@ class Bus:
         # Rare and short: cheaper than an event that every attempt would have to set.
         while self._is_busy() and self.clock.now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await self.journal.drain()
+        await self.journal.drain(_DRAIN_S)
         scripts = [actor.script for actor in self.runs.values() if actor.script is not None]
         for actor in list(self.runs.values()):
             actor.shut(CLOSED)
@@ -131,7 +134,7 @@ class Bus:
             if not any(script.guards for script in scripts):
                 break
             await asyncio.sleep(0)
-        await self.journal.drain()
+        await self.journal.drain(_DRAIN_S)
         self.runs.clear()
         self._reader.close()
         self._threads.close()
@@ -203,8 +206,7 @@ class Bus:
             elif not history:
                 reply(RunNotFoundError(f"there is no run {run_id!r} in this store"))
             else:
-                self._resume(run_id, history)
-                reply(None)
+                self._resume(run_id, history, reply)
 
         self._reader.read(run_id, on_read)
 
@@ -313,11 +315,16 @@ class Bus:
         definition = queued and self.definition(queued.kind, queued.component)
         return definition.digest if definition else ""
 
-    def _resume(self, run_id: str, history: History) -> None:
+    def _resume(self, run_id: str, history: History, reply: Reply | None = None) -> None:
         if run_id in self.runs:
+            if reply is not None:
+                reply(None)
             return
         actor = self.create(run_id)
-        actor.resume_suspended(history, self._digest_of(history))
+        try:
+            actor.resume_suspended(history, self._digest_of(history), reply)
+        except Exception as error:  # noqa: BLE001 - one run's trouble is its supervisor's business
+            self.failed(actor, error)
 
     # What run actors need.
 
@@ -380,7 +387,11 @@ class Bus:
             self._forget(actor)
             return
         letters = actor.take_letters()
-        actor.shut(error)
+        try:
+            actor.shut(error)
+        except Exception:
+            # What is broken may not be able to tidy up; its run must begin again all the same.
+            logger.exception("run %s could not be shut in order", actor.state.run_id)
         self._forget(actor)
         for letter in letters:
             if letter.reply is not None:

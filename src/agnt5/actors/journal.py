@@ -7,6 +7,8 @@ import threading
 from collections.abc import Sequence
 from contextvars import Context
 
+import anyio
+
 from agnt5.events.log import Append, EventLog
 
 _LINGER_S = 0.004
@@ -46,11 +48,12 @@ class Journal:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush, context=self._context)
 
-    async def drain(self) -> None:
-        """Wait until everything that was appended is settled."""
+    async def drain(self, patience_s: float) -> None:
+        """Wait until everything that was appended is settled, or the patience is over."""
         if self._buffer:
             self._flush()
-        await self._drained.wait()
+        with anyio.move_on_after(patience_s):
+            await self._drained.wait()
 
     def _lingered(self) -> None:
         self._linger = None

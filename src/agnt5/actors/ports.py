@@ -81,6 +81,10 @@ class Channel(Protocol):
         """Have an executor run an attempt."""
         ...
 
+    def crashed(self, error: Exception) -> None:
+        """The script itself has failed."""
+        ...
+
     def diverged(self, report: str) -> None:
         """The body no longer asks for what the log holds."""
         ...

@@ -14,7 +14,7 @@ from agnt5.actors.eventsourced import EventSourced
 from agnt5.actors.executor import Attempt, Cancel, Failure, Success
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
-from agnt5.actors.mailbox import Envelope
+from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, Handler
 from agnt5.actors.script import Script
 from agnt5.actors.timers import Timers
@@ -118,11 +118,16 @@ class RunActor(EventSourced):
             if any(op.recovery == "fail" and op.started for op in state.open.values()):
                 self.tell(c.Recover())
 
-    def resume_suspended(self, history: Sequence[tuple[f.RunFact, int]], digest: str) -> None:
+    def resume_suspended(
+        self,
+        history: Sequence[tuple[f.RunFact, int]],
+        digest: str,
+        reply: Reply | None = None,
+    ) -> None:
         """Try a suspended run again, with the code of this digest."""
         self.state = fold(self.state.run_id, history)
         self.release()
-        self.receive([Envelope(c.ResumeRun(digest))])
+        self.receive([Envelope(c.ResumeRun(digest), reply)])
         self._begin([*(fact for fact, _ in history), f.RunResumed(definition=digest)])
         for effect in resume(self.state):
             self.perform(effect)
@@ -328,7 +333,11 @@ class RunActor(EventSourced):
                 self.at_rest()
             return
         version = self.state.version
-        self.receive([Envelope(c.ParkRun())])
+        try:
+            self.receive([Envelope(c.ParkRun())])
+        except Exception as error:  # noqa: BLE001 - an actor's crash is its supervisor's business
+            self.crashed(error)
+            return
         if self.state.version > version:
             self.hold()
 

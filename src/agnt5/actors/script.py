@@ -261,6 +261,12 @@ class Script:
         self._pump()
 
     def _pump(self) -> None:
+        try:
+            self._hand_over()
+        except Exception as error:  # noqa: BLE001 - the engine's own; the body must not see it
+            self._channel.crashed(error)
+
+    def _hand_over(self) -> None:
         while not self.closed and not self.frozen:
             if self._next is None:
                 self._next = self._fetch()

@@ -1,0 +1,32 @@
+"""What the tests of the public surface share: empty registries, and a fresh store of each sort."""
+
+from __future__ import annotations
+
+import pytest
+
+from agnt5 import FunctionRegistry, WorkflowRegistry
+from agnt5.events.stores.memory import MemoryLog
+
+
+@pytest.fixture(autouse=True)
+def registries():
+    """Names are taken once per process, so every test begins with none."""
+    FunctionRegistry.clear()
+    WorkflowRegistry.clear()
+    yield
+    FunctionRegistry.clear()
+    WorkflowRegistry.clear()
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request, tmp_path):
+    """What ``Runtime`` takes; opened again it holds what was recorded before."""
+    if request.param == "memory":
+        return MemoryLog()
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def file_store(tmp_path):
+    """The address of a fresh SQLite store."""
+    return f"sqlite:///{tmp_path}/store.db"
