@@ -36,7 +36,7 @@ from agnt5.responses import (
     StatusResponse,
     SubmitResponse,
 )
-from agnt5.runtime import Runtime
+from agnt5.runtime import Runtime, rebuild_index
 from agnt5.workflow import workflow
 
 __all__ = [
@@ -81,5 +81,6 @@ __all__ = [
     "WorkflowRegistry",
     "function",
     "get_current_context",
+    "rebuild_index",
     "workflow",
 ]

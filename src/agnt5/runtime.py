@@ -23,6 +23,7 @@ from agnt5.actors.run import CLOSED, RunSettings
 from agnt5.events.log import EventLog
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.maintenance import rebuild_log_index
 from agnt5.runs import Runs
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
@@ -263,6 +264,28 @@ class Runtime:
         if asyncio.get_running_loop() is self.loop:
             return await ask()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self.loop))
+
+
+def rebuild_index(store: str | None = None) -> int:
+    """Drop the index tables of a store and build them again from its log.
+
+    The log is the truth and the index only makes it quick to search: this loses nothing. No
+    runtime may have the store open.
+
+    Args:
+        store: As for :class:`Runtime`.
+
+    Returns:
+        How many runs the store holds.
+
+    Raises:
+        StoreError: When the store is in use, or cannot be read or written.
+    """
+    log = open_store(store_url(store))
+    try:
+        return rebuild_log_index(log)
+    finally:
+        log.close()
 
 
 _open: list[Runtime] = []

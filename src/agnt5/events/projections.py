@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.run.facts import (
@@ -104,3 +105,15 @@ def changes_of(state: RunState, facts: Iterable[RunFact]) -> list[IndexChange]:
                 changes.append(binding)
     changes.append(row_of(state))
     return changes
+
+
+def index_of(states: Iterable[RunState]) -> list[IndexChange]:
+    """The whole index, from the states of all runs: what a rebuild writes."""
+    ordered = sorted(states, key=lambda state: (state.created_at, state.run_id))
+    bindings: dict[str, KeyBinding] = {}
+    for state in ordered:
+        binding = None if state.queued is None else binding_of(state.run_id, state.queued)
+        if binding is not None:
+            # The last run that took a key has it; in an empty index it replaces nobody.
+            bindings[binding.scope] = replace(binding, replaces=None)
+    return [*map(row_of, ordered), *bindings.values()]

@@ -20,7 +20,6 @@ from eventsourcing.sqlite import (
     SQLiteCursor,
     SQLiteDatastore,
 )
-from typing_extensions import override
 
 from agnt5.events.stores.sqlite_schema import EVENT_COLUMNS, EVENTS_TABLE, connect
 
@@ -63,7 +62,6 @@ class Pool(SQLiteConnectionPool):
         self._mode = mode
         super().__init__(db_name=db_name)
 
-    @override
     def _create_connection(self) -> SQLiteConnection:
         try:
             connection = connect(self.db_name, mode=self._mode, cache_kib=8192)
@@ -72,7 +70,6 @@ class Pool(SQLiteConnectionPool):
         connection.row_factory = sqlite3.Row
         return SQLiteConnection(sqlite_conn=connection, max_age=self.max_age)
 
-    @override
     def close(self) -> None:
         # The library closes connections that other threads are reading from: a segmentation fault.
         with self._put_condition:
@@ -104,7 +101,6 @@ class Recorder(SQLiteApplicationRecorder):
         super().__init__(datastore, events_table_name)
         self._facts = MultiInsert(f"INSERT INTO {events_table_name}", EVENT_COLUMNS)
 
-    @override
     def construct_create_table_statements(self) -> list[str]:
         """Our table; a store makes it by its migrations instead."""
         create = EVENTS_TABLE.format(table=self.events_table_name)
@@ -114,7 +110,6 @@ class Recorder(SQLiteApplicationRecorder):
         """Insert the facts whose columns lie one after another, inside the caller's transaction."""
         self._facts.run(executor, values)
 
-    @override
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: object
     ) -> Sequence[int]:
