@@ -15,6 +15,7 @@ from agnt5.actors.bus import Bus
 from agnt5.answers import events_response, maybe, response_of, status_response, when
 from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
+from agnt5.events.log import EventLog
 from agnt5.events.projections import key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
@@ -122,7 +123,7 @@ class Runs:
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         run_id, row = await self._accept(new, waiter)
         if row is not None:
-            self._drop(waiter)
+            waiter.cancel()
             return await self.result(run_id, timeout, pauses=True)
         return await self._wait(run_id, waiter, timeout)
 
@@ -132,10 +133,12 @@ class Runs:
         """Wait until a run has ended (with ``pauses``: or cannot go on by itself)."""
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         (self._impatient if pauses else self._waiters).setdefault(run_id, []).append(waiter)
+        if self.bus.is_under_way(run_id):
+            return await self._wait(run_id, waiter, timeout)
         row = await self._row(run_id)
         over = row.status in {"completed", "failed", "cancelled", "suspended"}
         if over or (pauses and row.status == "awaiting_user_input"):
-            self._drop(waiter)
+            self._drop(run_id, waiter)
             return await self.get_result(run_id)
         return await self._wait(run_id, waiter, timeout)
 
@@ -164,8 +167,7 @@ class Runs:
                 started_at=maybe(row.started_at),
                 session_id=row.session_id,
             )
-        rows = await asyncio.to_thread(log.read, run_id)
-        return response_of(fold(run_id, decode_history(rows)))
+        return await asyncio.to_thread(self._answer, log, row)
 
     async def get_events(self, run_id: str) -> EventsResponse:
         """Every recorded event of a run, in the public vocabulary."""
@@ -222,6 +224,18 @@ class Runs:
         await self._asked(lambda reply: self.bus.resume(run_id, reply))
 
     # How.
+
+    @staticmethod
+    def _answer(log: EventLog, row: RunRow) -> RunResponse:
+        run_id = row.run_id
+        if row.finished_at is None:
+            return response_of(fold(run_id, decode_history(log.read(run_id))))
+        # What a finished run answers with is in its first and its last fact.
+        last = log.last(run_id)
+        ends = [*log.read(run_id, upto=1), *([last] if last else [])]
+        state = fold(run_id, decode_history(ends))
+        state.started_at = row.started_at
+        return response_of(state)
 
     async def _accept(
         self, new: NewRun, waiter: asyncio.Future[RunState] | None
@@ -293,10 +307,10 @@ class Runs:
         try:
             await self._asked(lambda reply: bus.start(run_id, command, digest, reply))
         except VersionConflictError as error:
-            self._drop(waiter)
+            self._drop(run_id, waiter)
             raise _taken(run_id) from error
         except BaseException:
-            self._drop(waiter)
+            self._drop(run_id, waiter)
             raise
         return run_id
 
@@ -347,16 +361,17 @@ class Runs:
             )
             return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
         finally:
-            self._drop(waiter)
+            self._drop(run_id, waiter)
 
-    def _drop(self, waiter: asyncio.Future[RunState] | None) -> None:
+    def _drop(self, run_id: str, waiter: asyncio.Future[RunState] | None) -> None:
         if waiter is None or waiter.done():
             return
         waiter.cancel()
         for waiters in (self._waiters, self._impatient):
-            for run_id in [r for r, futures in waiters.items() if waiter in futures]:
-                waiters[run_id].remove(waiter)
-                if not waiters[run_id]:
+            futures = waiters.get(run_id, [])
+            if waiter in futures:
+                futures.remove(waiter)
+                if not futures:
                     del waiters[run_id]
 
 

@@ -188,6 +188,11 @@ class Bus:
         """Whether another run may become active."""
         return len(self.runs) < self._settings.max_active_runs
 
+    def is_under_way(self, run_id: str) -> bool:
+        """Whether a run is in memory and being executed, so that its end will be told."""
+        actor = self.runs.get(run_id)
+        return actor is not None and actor.state.phase is Phase.RUNNING
+
     def wake(self, run_id: str) -> None:
         """Bring a run into memory, now or when there is room."""
         if run_id in self.runs:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from agnt5.actors.branch import Body, StepFuture
+from agnt5.events.keys import enclosing_keys
 from agnt5.events.run import commands as c
 from agnt5.events.run.report import divergence_report
 from agnt5.events.run.walk import Delivery, Walk
@@ -81,6 +82,13 @@ class Replay:
     def unclaimed(self) -> list[tuple[str, MakeCommand]]:
         """The calls that the log does not hold: new work, in the order of the calls."""
         return [(key, self._held[key]) for key in self._walk.held()]
+
+    def unentered(self) -> list[str]:
+        """The owed inline step inside which the next recorded request was made, if any."""
+        key = getattr(self._walk.expected, "key", None)
+        if not isinstance(key, str):
+            return []
+        return [outer for outer in enclosing_keys(key) if outer in self.owed][:1]
 
     def report(self, component: str, where: str, how: str) -> str:
         """What a person reads about a divergence."""

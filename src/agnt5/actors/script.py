@@ -193,18 +193,18 @@ class Script:
             return
         if self._replay is not None:
             self._replay.owed[key] = attempt
-            return
-        work = self._works.get(key)
-        match work:
-            case FunctionWork():
-                self._channel.execute(key, attempt, work)
-            case InlineWork():
-                context = self._contexts.pop(key)
-                inner = Branch(self, scope_of(key))
-                coro = self._run_inline(key, work)
-                self._inline[key] = spawn(inner, coro, context=context, name=f"step {key}")
-            case None:
-                pass
+        else:
+            self._start(key, attempt)
+
+    def _start(self, key: str, attempt: int) -> None:
+        if isinstance(work := self._works.get(key), FunctionWork):
+            self._channel.execute(key, attempt, work)
+        elif work is not None:
+            inner, context = Branch(self, scope_of(key)), self._contexts.pop(key)
+            task = spawn(inner, self._run_inline(key, work), context=context, name=f"step {key}")
+            # A task that is cancelled before its first turn leaves the work unstarted.
+            task.add_done_callback(lambda _: work.discard(), context=self._context)
+            self._inline[key] = task
 
     def cancel_attempt(self, key: str) -> None:
         """Nobody wants the result of a step."""
@@ -302,6 +302,8 @@ class Script:
             if delivery is not None:
                 return delivery
             if not replay.is_over:
+                for key in replay.unentered():
+                    self._start(key, replay.owed.pop(key))
                 return None
             self._go_live(replay)
         return self._outcomes.popleft() if self._outcomes else None

@@ -207,6 +207,7 @@ def _evolve_run(
             state.error = fact.error
             _finish(state, Phase.FAILED, at)
         case RunCancelled():
+            state.cancel_reason = fact.reason
             _finish(state, Phase.CANCELLED, at)
         case _:
             assert_never(fact)
