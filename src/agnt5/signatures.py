@@ -7,12 +7,15 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
 from agnt5.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 _SHAPES_ERRORS = (
@@ -154,6 +157,8 @@ class Signature:
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - heavy, and not needed before the first input
+
     model = isinstance(hint, type) and issubclass(hint, BaseModel)
     if model or typing.is_typeddict(hint):
         return TypeAdapter(hint)

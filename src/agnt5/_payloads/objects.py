@@ -14,7 +14,7 @@ from enum import Enum, Flag
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, JsonValue, RootModel
+from pydantic import BaseModel, JsonValue
 from pydantic_core import PydanticUndefined
 
 from agnt5._payloads.classes import path_of, reference, resolve
@@ -271,7 +271,8 @@ def _read_model(node: dict[str, Any]) -> object:
     put(value, "__dict__", fields)
     put(value, "__pydantic_fields_set__", given)
     private = _private_of(cls, read_fields(node.get("p", {})))
-    is_root = issubclass(cls, RootModel)
+    # Asked this way, RootModel need not be imported, which costs a tenth of the start.
+    is_root = cls.__pydantic_root_model__
     if not is_root:  # which has no slot for it
         put(value, "__pydantic_extra__", _extra_of(cls, extra))
     if private is not None or not is_root:

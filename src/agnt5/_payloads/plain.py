@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, JsonValue, RootModel
+from pydantic import BaseModel, JsonValue
 
 from agnt5._payloads.errors import clean, text_of
 
@@ -43,8 +43,8 @@ def plain(value: object, above: tuple[int, ...] = ()) -> JsonValue:
 
 
 def _container(value: Any, above: tuple[int, ...]) -> JsonValue:
-    if isinstance(value, RootModel):
-        return plain(value.root, above)
+    if isinstance(value, BaseModel) and value.__pydantic_root_model__:
+        return plain(getattr(value, "root"), above)  # noqa: B009 - a RootModel has it
     fields = _fields_of(value)
     if fields is not None:
         return {_key(key): plain(item, above) for key, item in fields.items()}

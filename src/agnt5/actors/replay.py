@@ -79,9 +79,11 @@ class Replay:
             pass
         return self._walk.is_over
 
-    def unclaimed(self) -> list[tuple[str, MakeCommand]]:
-        """The calls that the log does not hold: new work, in the order of the calls."""
-        return [(key, self._held[key]) for key in self._walk.held()]
+    def unrecorded(self) -> list[c.RunCommand]:
+        """What the log does not hold: waits that were given up, then new calls, in their order."""
+        given_up = self._walk.given_up
+        new = [key for key in self._walk.held() if key not in given_up]
+        return [*map(c.AbandonOperation, given_up), *(self._held[key]() for key in new)]
 
     def unentered(self) -> list[str]:
         """The owed inline step inside which the next recorded request was made, if any."""

@@ -174,6 +174,7 @@ class Script:
             self._channel.command(c.AbandonOperation(key))
             return
         self._replay.give_up(key)
+        self._drop_work(key)
         self._pump_soon()
 
     # What the run actor says.
@@ -325,11 +326,8 @@ class Script:
     def _go_live(self, replay: Replay) -> None:
         self._replay = None
         replay.close()
-        for key, make_command in replay.unclaimed():
-            if key in self._futures:
-                self._channel.command(make_command())
-            else:
-                self._drop_work(key)
+        for command in replay.unrecorded():
+            self._channel.command(command)
         for key, attempt in replay.owed.items():
             self.execute(key, attempt)
 

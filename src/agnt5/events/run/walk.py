@@ -25,7 +25,8 @@ class Walk:
         self._facts = history
         self._at = 0
         self._asked: dict[str, None] = {}
-        self._given_up: set[str] = set()
+        self.given_up: dict[str, None] = {}
+        """Keys for which the body has stopped waiting, in its order."""
         self.claimed: set[str] = set()
         """Keys that the log holds and the body has asked for."""
 
@@ -35,7 +36,7 @@ class Walk:
 
     def give_up(self, key: str) -> None:
         """The body has stopped waiting for this operation."""
-        self._given_up.add(key)
+        self.given_up[key] = None
 
     def advance(self) -> Delivery | None:
         """Walk on as far as possible; the next thing to hand to the body, or None if it must move.
@@ -68,7 +69,7 @@ class Walk:
                             return None
                         self.claimed.add(fact.key)
                 case f.OperationCancelled():
-                    if fact.key not in self._given_up and not self._covered(fact.key):
+                    if fact.key not in self.given_up and not self._covered(fact.key):
                         return None
                 case f.RunCancelRequested():
                     self._at += 1
