@@ -1,7 +1,5 @@
 """Classes that payloads are made of in the tests; a payload's class must lie in a module."""
 
-# ruff: noqa: N818 - these are samples, not an API
-
 from __future__ import annotations
 
 from collections import namedtuple

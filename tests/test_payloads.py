@@ -2,7 +2,7 @@
 
 # mypy: disable-error-code="call-arg, arg-type, misc, has-type, attr-defined, dict-item"
 # mypy: disable-error-code="var-annotated"
-# ruff: noqa: N818, N806, PIE800, SIM905, RUF005, PLR0911, C901 - tables, drawn compactly
+# ruff: noqa: N806, PIE800, SIM905, RUF005, PLR0911, C901 - tables, drawn compactly
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def test_plain_json_is_itself_but_copied(value):
         range(0, 10, -3),
         datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Paris")),
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(seconds=1, microseconds=5))),
-        datetime.min,  # noqa: DTZ901
+        datetime.min,
         time(1, 2, 3, fold=1, tzinfo=UTC),
         timedelta.max,
         timedelta(microseconds=-1),

@@ -74,7 +74,13 @@ def response_of(state: RunState) -> RunResponse:
 
 
 def _describe_failure(response: RunResponse, state: RunState) -> None:
-    error = decode_error(state.error)
+    failure = state.failure
+    if failure is None:
+        return
+    error = decode_error(failure.error)
+    if failure.attempts is not None:
+        response.metadata["attempts"] = failure.attempts
+        response.metadata["max_attempts"] = failure.max_attempts
     code = getattr(error, "code", None)
     text = str(error)
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__

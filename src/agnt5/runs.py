@@ -133,14 +133,15 @@ class Runs:
         """Wait until a run has ended (with ``pauses``: or cannot go on by itself)."""
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         (self._impatient if pauses else self._waiters).setdefault(run_id, []).append(waiter)
-        if self.bus.is_under_way(run_id):
+        try:
+            if not self.bus.is_under_way(run_id):
+                row = await self._row(run_id)
+                over = row.status in {"completed", "failed", "cancelled", "suspended"}
+                if over or (pauses and row.status == "awaiting_user_input"):
+                    return await self.get_result(run_id)
             return await self._wait(run_id, waiter, timeout)
-        row = await self._row(run_id)
-        over = row.status in {"completed", "failed", "cancelled", "suspended"}
-        if over or (pauses and row.status == "awaiting_user_input"):
+        finally:
             self._drop(run_id, waiter)
-            return await self.get_result(run_id)
-        return await self._wait(run_id, waiter, timeout)
 
     async def get_status(self, run_id: str) -> StatusResponse:
         """Where a run is."""
@@ -261,6 +262,8 @@ class Runs:
         except ValueError:
             msg = f"unknown component_type {new.kind!r}; known: 'function', 'workflow'"
             raise InvalidInputError(msg) from None
+        if not isinstance(new.component, str):
+            raise InvalidInputError(f"the name of a component is a text, not {new.component!r}")
         component = self.components.component(kind, new.component)
         if component is None:
             hint = self.components.hint(kind, new.component)
@@ -268,13 +271,14 @@ class Runs:
             raise UnknownComponentError(msg)
         _check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
         _check_text(new.run_id, "run_id", _MAX_RUN_ID)
+        _check_text(new.session_id, "session_id", _MAX_KEY)
+        _check_text(new.user_id, "user_id", _MAX_KEY)
         given = {} if new.input_data is None else new.input_data
-        if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
-            msg = (
-                f"the input of {new.component!r} must be an object: a dict with texts as keys, one"
-                f" per parameter; not {given!r:.80}"
-            )
-            raise InvalidInputError(msg)
+        ours = (f"the input of {new.component!r}", "the metadata of a run")
+        for what, value in zip(ours, (given, new.metadata or {}), strict=True):
+            if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
+                msg = f"{what} must be an object: a dict with texts as keys; not {value!r:.80}"
+                raise InvalidInputError(msg)
         component.check_input(given)
         return component, self.bus.encode(dict(given), f"input of {kind} {new.component!r}")
 
@@ -364,7 +368,7 @@ class Runs:
             self._drop(run_id, waiter)
 
     def _drop(self, run_id: str, waiter: asyncio.Future[RunState] | None) -> None:
-        if waiter is None or waiter.done():
+        if waiter is None:
             return
         waiter.cancel()
         for waiters in (self._waiters, self._impatient):

@@ -77,13 +77,15 @@ async def twice(store: Any, body: Callable[[WorkflowContext], Awaitable[Any]]) -
     return seen[0], seen[1]
 
 
-def python(code: str | Path, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+def python(
+    code: str | Path, *arguments: object, warnings: str = "error", **options: Any
+) -> subprocess.Popen[str]:
     """A Python process with this source tree; the code is a text or a file."""
     start = [str(code)] if isinstance(code, Path) else ["-c", code]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(_paths())} | options.pop("env", {})
     environment.pop("AGNT5_STORE", None)
     return subprocess.Popen(
-        [sys.executable, "-W", "error", *start, *map(str, arguments)],
+        [sys.executable, "-W", warnings, *start, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,3 +97,12 @@ def python(code: str | Path, *arguments: object, **options: Any) -> subprocess.P
 def _paths() -> list[str]:
     given = os.environ.get("PYTHONPATH")
     return [*([given] if given else []), str(ROOT / "src"), str(ROOT)]
+
+
+async def play(runtime: Runtime, clock: Any, over: Callable[[], Any], seconds: float = 20) -> None:
+    """Let a manual clock jump from alarm to alarm until something is true."""
+    async with asyncio.timeout(seconds):
+        while not over():
+            await written(runtime)
+            if not over() and not clock.jump():
+                await asyncio.sleep(0.001)

@@ -418,27 +418,52 @@ async def test_a_crash_inside_a_workflow_that_is_a_step(store, calls):
     assert calls == ["one"]
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "match"),
-    [
-        (lambda ctx, f: ctx.step(print), ValueError, "is not a registered @function"),
-        (lambda ctx, f: ctx.step("unknown"), ValueError, "not found in registry"),
-        (lambda ctx, f: ctx.step("plian", 1), ValueError, "Did you mean 'plain'"),
-        (lambda ctx, f: ctx.step(5), ValueError, "not 5"),
-        (lambda ctx, f: ctx.step(None), ValueError, "not None"),
-        (lambda ctx, f: ctx.step(""), ValueError, "must not be empty"),
-        (lambda ctx, f: ctx.step(f["plain"], 1, key=""), ValueError, "must be a text"),
-        (lambda ctx, f: ctx.step(f["plain"], 1, key=5), ValueError, "must be a text"),
-        (lambda ctx, f: ctx.step(f["plain"]), TypeError, "missing a required argument: 'a'"),
-        (lambda ctx, f: ctx.step(f["plain"], 1, 2, 3), TypeError, "too many positional"),
-        (lambda ctx, f: ctx.step(f["plain"], 1, c=3), TypeError, "unexpected keyword"),
-        (lambda ctx, f: ctx.step(f["plain"], 1, timeout=-1), ValueError, "timeout of a step"),
-        (lambda ctx, f: ctx.step(f["plain"], 1, timeout="5"), ValueError, "timeout of a step"),
-        (lambda ctx, f: ctx.step("x", ctx.step(f["plain"], 1)), ValueError, "durable call"),
-    ],
-)
-async def test_a_wrong_step_is_refused_where_it_is_written(store, components, make, error, match):
+WRONG = {
+    "undecorated": (lambda ctx, f: ctx.step(print), ValueError, "is not a registered @function"),
+    "unknown name": (lambda ctx, f: ctx.step("unknown"), ValueError, "not found in registry"),
+    "near name": (lambda ctx, f: ctx.step("plian", 1), ValueError, "Did you mean 'plain'"),
+    "number": (lambda ctx, f: ctx.step(5), ValueError, "not 5"),
+    "None": (lambda ctx, f: ctx.step(None), ValueError, "not None"),
+    "empty name": (lambda ctx, f: ctx.step(""), ValueError, "must not be empty"),
+    "empty key": (lambda ctx, f: ctx.step(f["plain"], 1, key=""), ValueError, "must be a text"),
+    "number as key": (lambda ctx, f: ctx.step(f["plain"], 1, key=5), ValueError, "must be a text"),
+    "missing argument": (
+        lambda ctx, f: ctx.step(f["plain"]),
+        TypeError,
+        "missing a required argument: 'a'",
+    ),
+    "too many arguments": (
+        lambda ctx, f: ctx.step(f["plain"], 1, 2, 3),
+        TypeError,
+        "too many positional",
+    ),
+    "unknown keyword": (
+        lambda ctx, f: ctx.step(f["plain"], 1, c=3),
+        TypeError,
+        "unexpected keyword",
+    ),
+    "negative timeout": (
+        lambda ctx, f: ctx.step(f["plain"], 1, timeout=-1),
+        ValueError,
+        "timeout of a step",
+    ),
+    "text as timeout": (
+        lambda ctx, f: ctx.step(f["plain"], 1, timeout="5"),
+        ValueError,
+        "timeout of a step",
+    ),
+    "a step in a step": (
+        lambda ctx, f: ctx.step("x", ctx.step(f["plain"], 1)),
+        ValueError,
+        "durable call",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_a_wrong_step_is_refused_where_it_is_written(store, components, case):
     """A step that cannot run raises at the call, a clear error of the right type."""
+    make, error, match = WRONG[case]
 
     @workflow
     async def wrong(ctx):

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, cast
 
 from agnt5.events.keys import child_branch
-from agnt5.exceptions import BodyClosed
+from agnt5.exceptions import BodyClosed, ExecutionError
 
 _THROWS = 100
 """How often a closed body may catch BodyClosed and go on before it is dropped."""
@@ -109,8 +109,11 @@ class Guard(Coroutine[Any, Any, Any]):
         self._started = True
         try:
             self.waiting_on = waiting_on = self._coro.send(value)
-        except BaseException:
+        except BaseException as error:
             script.guards.discard(self)
+            if isinstance(error, SystemExit):
+                # Out of a task it would end the event loop, and every other run with it.
+                raise ExecutionError(f"the body asked the program to exit: {error!r}") from error
             raise
         return waiting_on
 
@@ -129,8 +132,11 @@ class Guard(Coroutine[Any, Any, Any]):
         error: Any = typ if isinstance(typ, BaseException) else (val or typ())
         try:
             self.waiting_on = waiting_on = self._coro.throw(error)
-        except BaseException:
+        except BaseException as error:
             script.guards.discard(self)
+            if isinstance(error, SystemExit):
+                # Out of a task it would end the event loop, and every other run with it.
+                raise ExecutionError(f"the body asked the program to exit: {error!r}") from error
             raise
         return waiting_on
 

@@ -18,7 +18,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.retry import delay_us
-from agnt5.events.run.state import OpKind, OpPhase, Phase, RunState
+from agnt5.events.run.state import Operation, OpKind, OpPhase, Phase, RunState
 from agnt5.exceptions import (
     InvalidInputError,
     RunNotFoundError,
@@ -90,14 +90,14 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:  # noqa: 
             return _suspend(state, command)
         case c.ResumeRun():
             return (
-                (f.RunResumed(definition=command.definition),)
+                (f.RunResumed(definition=command.definition), *_recover(state))
                 if state.phase is Phase.SUSPENDED
                 else NOTHING
             )
         case c.CompleteRun():
             return (f.RunCompleted(output=command.output),) if _runs(state) else NOTHING
         case c.FailRun():
-            return (f.RunFailed(error=command.error),) if _runs(state) else NOTHING
+            return _fail(state, command)
         case c.CancelRun():
             return (f.RunCancelled(reason=state.cancel_reason),) if _runs(state) else NOTHING
         case _:
@@ -110,6 +110,14 @@ def _runs(state: RunState) -> bool:
 
 def _refuses(state: RunState, key: str) -> bool:
     return state.phase is not Phase.RUNNING or key in state.open or key in state.settled
+
+
+def _fail(state: RunState, command: c.FailRun) -> Facts:
+    if not _runs(state):
+        return NOTHING
+    of_function = state.queued is not None and state.queued.kind == "function"
+    made, allowed = (state.last_attempts if of_function else None) or (None, None)
+    return (f.RunFailed(error=command.error, attempts=made, max_attempts=allowed),)
 
 
 def _queue(state: RunState, command: c.QueueRun) -> Facts:
@@ -251,7 +259,7 @@ def _checked_answer(question: f.UserInputRequested, answer: str | None) -> str |
             msg = f"the question {question.question!r} may not be skipped: answer it"
             raise InvalidInputError(msg)
         return None
-    if question.options is None or question.allow_custom:
+    if not question.options or question.allow_custom:
         return answer
     known = [str(option.get("id")) for option in question.options]
     many = question.input_type in {"multiselect", "choice"}
@@ -269,19 +277,15 @@ def _wake(state: RunState, key: str, now: int) -> Facts:
     op = state.open.get(key)
     if op is None or not _runs(state):
         return NOTHING
-    if (
-        op.due_at is not None
-        and op.due_at <= now
-        and (op.deadline is None or op.due_at < op.deadline)
-    ):
-        if op.kind is OpKind.TIMER:
-            return (f.TimerFired(key=key),)
-        return (f.StepStarted(key=key, attempt=op.attempt + 1),)
     if op.deadline is not None and op.deadline <= now:
         late = StepTimeoutError(f"step {op.name!r} did not end within its timeout")
         error = encode_error(late)
         return (f.StepFailed(key=key, error=error, attempt=op.attempt),)
-    return NOTHING
+    if op.due_at is None or op.due_at > now:
+        return NOTHING
+    if op.kind is OpKind.TIMER:
+        return (f.TimerFired(key=key),)
+    return (f.StepStarted(key=key, attempt=op.attempt + 1),)
 
 
 def _recover(state: RunState) -> Facts:
@@ -289,17 +293,22 @@ def _recover(state: RunState) -> Facts:
     return [
         f.StepFailed(key=op.key, error=unknown, attempt=op.attempt)
         for op in state.open.values()
-        if op.recovery == "fail" and op.phase is OpPhase.RUNNING and op.started
+        if _is_unknown(op)
     ]
 
 
+def _is_unknown(op: Operation) -> bool:
+    """Whether the effect of its attempt may have happened, and another one is forbidden."""
+    return op.recovery == "fail" and op.phase is OpPhase.RUNNING and op.started
+
+
 def _request_cancel(state: RunState, command: c.RequestCancel) -> Facts:
-    if state.is_finished or state.cancel_requested:
+    if state.is_finished:
         return NOTHING
-    requested = f.RunCancelRequested(reason=command.reason)
-    if state.phase in {Phase.QUEUED, Phase.SUSPENDED}:
-        return (requested, f.RunCancelled(reason=command.reason))
-    return (requested,)
+    reason = state.cancel_reason if state.cancel_requested else command.reason
+    requested = () if state.cancel_requested else (f.RunCancelRequested(reason=reason),)
+    # No body is there to clean up; one that was suspended while it did will not end by itself.
+    return requested if _runs(state) else (*requested, f.RunCancelled(reason=reason))
 
 
 def _park(state: RunState) -> Facts:
@@ -381,8 +390,7 @@ def resume(state: RunState) -> Sequence[e.RunEffect]:
     if state.phase is not Phase.RUNNING:
         return owed
     for op in state.open.values():
-        if op.phase is OpPhase.RUNNING:
+        if op.phase is OpPhase.RUNNING and not _is_unknown(op):
             owed.append(e.Execute(op.key, op.attempt, eager=True))
-        if (wake_at := op.wake_at) is not None:
-            owed.append(e.Wake(op.key, wake_at))
+        owed += [e.Wake(op.key, at) for at in (op.due_at, op.deadline) if at is not None]
     return owed

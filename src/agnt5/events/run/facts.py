@@ -241,6 +241,9 @@ class RunFailed(Fact):
     topic: ClassVar[str] = "RunFailed"
 
     error: JsonValue
+    attempts: int | None = None
+    """Of a function's run: attempts made, counted from 1."""
+    max_attempts: int | None = None
 
 
 class RunCancelled(Fact):

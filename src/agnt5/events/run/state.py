@@ -123,7 +123,9 @@ class RunState:
     wake_at: int | None = None
     suspension: RunSuspended | None = None
     output: JsonValue = None
-    error: JsonValue = None
+    failure: RunFailed | None = None
+    last_attempts: tuple[int, int] | None = None
+    """Of the step that failed last: attempts made, and attempts allowed."""
 
     @property
     def is_finished(self) -> bool:
@@ -131,7 +133,7 @@ class RunState:
         return self.phase >= Phase.COMPLETED
 
 
-def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
+def evolve(state: RunState, fact: RunFact, at: int) -> RunState:  # noqa: C901 - a flat match
     """The state after one more fact, which was decided at a time (microseconds)."""
     state.version += 1
     state.parked = False
@@ -147,7 +149,10 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
                 retry=fact.retry,
                 recovery=fact.recovery,
             )
-        case StepCompleted() | StepFailed() | TimerFired() | UserReplied() | OperationCancelled():
+        case StepFailed():
+            retry = _settle(state, fact.key).retry
+            state.last_attempts = (fact.attempt + 1, retry.max_attempts if retry else 1)
+        case StepCompleted() | TimerFired() | UserReplied() | OperationCancelled():
             _settle(state, fact.key)
         case StepStarted():
             op = state.open[fact.key]
@@ -204,7 +209,7 @@ def _evolve_run(
             state.output = fact.output
             _finish(state, Phase.COMPLETED, at)
         case RunFailed():
-            state.error = fact.error
+            state.failure = fact
             _finish(state, Phase.FAILED, at)
         case RunCancelled():
             state.cancel_reason = fact.reason

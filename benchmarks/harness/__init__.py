@@ -1,0 +1,1 @@
+"""Runs the same work on several durable-execution engines; see ../README.md."""
