@@ -66,8 +66,9 @@ def response_of(state: RunState) -> RunResponse:
             response.error = RunErrorDetail(code, state.suspension.report)
         case "awaiting_user_input":
             response.status = RunStatus.PAUSED
-            response.metadata["questions"] = _questions(state)
-            response.metadata.update(_questions(state)[0])
+            asked = _questions(state)
+            # What the caller attached to the run keeps its name.
+            response.metadata = {**asked[0], "questions": asked, **response.metadata}
         case _:
             pass
     return response

@@ -19,7 +19,7 @@ from agnt5.events.log import EventLog
 from agnt5.events.projections import key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.events.run.state import RunState, fold
+from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -108,6 +108,8 @@ class Runs:
     def paused(self, state: RunState) -> None:
         """A run waits for a person, or is suspended."""
         _tell(self._impatient, state)
+        if state.phase is Phase.SUSPENDED:
+            _tell(self._waiters, state)
 
     # Asked by clients.
 
@@ -134,7 +136,7 @@ class Runs:
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         (self._impatient if pauses else self._waiters).setdefault(run_id, []).append(waiter)
         try:
-            if not self.bus.is_under_way(run_id):
+            if pauses or not self.bus.is_under_way(run_id):
                 row = await self._row(run_id)
                 over = row.status in {"completed", "failed", "cancelled", "suspended"}
                 if over or (pauses and row.status == "awaiting_user_input"):

@@ -8,8 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
 
-import anyio.to_thread
-
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.actors.script import Script
 from agnt5.context import (
@@ -49,7 +47,12 @@ class Workflow(WorkflowComponent):
                 " it is the handle on durability"
             )
             raise ValueError(msg)
-        self._is_async = inspect.iscoroutinefunction(config.handler)
+        if not inspect.iscoroutinefunction(config.handler):
+            msg = (
+                f"workflow {config.name!r} must be 'async def': its body awaits durable calls."
+                " For blocking work without steps, use a @function."
+            )
+            raise ValueError(msg)
         functools.update_wrapper(self, config.handler)
 
     @functools.cached_property
@@ -75,10 +78,7 @@ class Workflow(WorkflowComponent):
     ) -> object:
         context = WorkflowContext(script, info)
         set_current_context(context)
-        if self._is_async:
-            return await self._function(context, *args, **kwargs)
-        call = functools.partial(self._function, context, *args, **kwargs)
-        return await anyio.to_thread.run_sync(call)
+        return await self._function(context, *args, **kwargs)
 
     def call_inline(
         self, parent: object, args: tuple[object, ...], kwargs: dict[str, object]

@@ -85,7 +85,10 @@ async def test_many_sleepers_leave_memory(store):
     async with Runtime(store, clock=clock, park_after=0) as runtime:
         client = AsyncClient(runtime=runtime)
         ids = [(await client.submit("body", {"n": n}, "workflow")).run_id for n in range(200)]
-        await play(runtime, clock, lambda: not runtime._bus.runs)
+        async with asyncio.timeout(20):
+            while runtime._bus.runs:
+                await written(runtime)
+                clock.advance(0.001)
         assert not woken
         await play(runtime, clock, lambda: len(woken) == 200, seconds=40)
         responses = await asyncio.gather(*(client.wait_for_result(r, 10) for r in ids))

@@ -118,7 +118,6 @@ async def test_a_signal_with_no_payload(client):
     assert (await client.wait_for_result(run_id, 10)).output == [None]
 
 
-@pytest.mark.xfail(reason="a signal that reaches a wait in the moment it is given up is lost")
 async def test_no_signal_is_lost_to_a_wait_that_is_being_given_up(store):
     """The timeout has fired, the body has not yet been told, a signal comes: the next wait has it."""
     from agnt5.actors.clock import ManualClock

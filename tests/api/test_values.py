@@ -7,11 +7,9 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
-import ipaddress
 import math
 import pathlib
 import uuid
-from fractions import Fraction
 
 import pydantic
 import pytest
@@ -68,6 +66,13 @@ class Declined(Exception):
         return f"declined: {self.args[0]}"
 
 
+class Holding(Exception):
+    """Has an argument that cannot be recorded."""
+
+    def __str__(self) -> str:
+        return "it holds something"
+
+
 UTC_NOON = dt.datetime(2026, 2, 3, 12, 0, 0, 123456, dt.UTC)
 VALUES = [
     None,
@@ -98,10 +103,8 @@ VALUES = [
     dt.time(12, 30),
     dt.timedelta(days=-1, microseconds=5),
     decimal.Decimal("1.10"),
-    Fraction(1, 3),
     uuid.UUID(int=5),
     pathlib.PurePosixPath("/tmp/x"),
-    ipaddress.ip_address("10.0.0.1"),
     Colour.BLUE,
     Level.HIGH,
     Point(1, 2, {"a"}),
@@ -248,27 +251,24 @@ async def test_every_exception_survives_a_replay(store, case, form):
 
 
 async def test_an_exception_that_cannot_be_rebuilt_is_the_same_live_and_on_replay(store):
-    """A class that only exists in a function: a RecordedError with its name and text, both times."""
+    """One that holds a handle: a body sees the same stand-in both times, with name and text."""
 
     @function
     async def fails():
-        class Local(Exception):
-            pass
-
-        raise Local("here")
+        raise Holding(object())
 
     async def body(ctx):
         try:
             await ctx.step(fails)
         except Exception as error:
-            return type(error), str(error), "Local" in getattr(error, "type_name", "")
+            return type(error), str(error), getattr(error, "type_name", "")
         return None
 
     live, replayed = await twice(store, body)
     assert live == replayed
     assert live[0] is RecordedError
-    assert "here" in live[1]
-    assert live[2]
+    assert "it holds something" in live[1]
+    assert live[2].endswith(":Holding")
 
 
 async def test_a_mutated_result_does_not_change_the_record(store):

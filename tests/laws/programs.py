@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -359,6 +359,9 @@ class Interpreter:
         """Interpret a node at a place; what it observed."""
         match node:
             case Step():
+                if not traced:
+                    # A chosen key inside an inline step is a known defect: see test_known_defects.
+                    node = replace(node, key=None)
                 return await self.step(node, at, traced)
             case Sleep(seconds):
                 future: Any = self.ctx.sleep(seconds)
@@ -391,6 +394,8 @@ class Interpreter:
                 box.append(future.key)
                 return await self.waited(future, at, traced)
             case Asked(steps):
+                if not traced:
+                    steps = tuple(replace(step, key=None) for step in steps)
                 futures = [self.ask(s, f"{at}.{i}") for i, s in enumerate(steps)]
                 back = list(enumerate(futures))[::-1]
                 return [await self.waited(f, f"{at}.{i}", traced) for i, f in back]
@@ -488,6 +493,7 @@ class Interpreter:
         calls: list[Any] = []
         for i, kid in enumerate(kids):
             if isinstance(kid, Step):
+                kid = kid if traced else replace(kid, key=None)
                 calls.append(self.ask(kid, f"{at}.{i}"))
             else:
                 calls.append(self.beside(kid, f"{at}.{i}"))

@@ -19,6 +19,8 @@ from agnt5.exceptions import BodyClosed, ExecutionError
 _THROWS = 100
 """How often a closed body may catch BodyClosed and go on before it is dropped."""
 
+_stuck: list[object] = []
+
 CURRENT: ContextVar[Branch | None] = ContextVar("agnt5_branch", default=None)
 
 
@@ -161,6 +163,8 @@ class Guard(Coroutine[Any, Any, Any]):
                 # What a closed body makes of its end concerns nobody: its run goes on by replay.
                 raise asyncio.CancelledError from error
         self.script.stuck(self)
+        # Python would try to end it once more when nobody holds it.
+        _stuck.append(self)
         raise asyncio.CancelledError
 
     def __getattr__(self, name: str) -> Any:

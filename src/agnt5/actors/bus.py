@@ -8,45 +8,29 @@ import traceback
 from collections import deque
 from contextvars import Context
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Protocol
-
-from pydantic import JsonValue
+from weakref import WeakSet
 
 from agnt5.actors.clock import Clock
-from agnt5.actors.executor import Attempt, Cancel, Executor
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
-from agnt5.actors.ports import Definition, Handler
 from agnt5.actors.reader import History, Reader
 from agnt5.actors.run import CLOSED, RunActor, RunSettings
+from agnt5.actors.script import Script
 from agnt5.actors.supervisor import Supervisor
-from agnt5.actors.threads import Threads
 from agnt5.actors.timers import ParkedWakes
+from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Terminal
 from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
-from agnt5.payloads import check_size, encode
 
 logger = logging.getLogger("agnt5.runtime")
 
 _DRAIN_S = 5.0
 """How long a closing house waits for a disk in trouble; what is not written then is owed again."""
-
-
-class Components(Protocol):
-    """What this process can run."""
-
-    def definition(self, kind: str, name: str) -> Definition | None:
-        """The component, or None."""
-        ...
-
-    def hint(self, kind: str, name: str) -> str:
-        """A sentence that names what there is instead."""
-        ...
 
 
 class Watcher(Protocol):
@@ -70,7 +54,7 @@ class BusSettings:
     threads: int = 64
 
 
-class Bus:
+class Bus(Workshop):
     """Every actor of this process, by address."""
 
     def __init__(
@@ -84,24 +68,21 @@ class Bus:
         settings: BusSettings,
         payload_limit: int,
     ) -> None:
+        super().__init__(components, context, threads=settings.threads, payload_limit=payload_limit)
         self.runs: dict[str, RunActor] = {}
-        self.executors: dict[str, Executor] = {}
         self.ids = Ids()
         self.clock = clock
         self.log = log
         self.journal = Journal(log, context)
         self.closing = False
-        self._payload_limit = payload_limit
         self._backlog: deque[str] = deque()
-        self._components = components
         self._watcher = watcher
-        self._context = context
         self._settings = settings
         self._reader = Reader(log, context)
-        self._threads = Threads(settings.threads)
         self._supervisor = Supervisor(clock, self._restart, self._give_up)
         self._parked = ParkedWakes(clock, self._wake_due)
         self._doomed: dict[str, str] = {}
+        self._ending: WeakSet[Script] = WeakSet()
 
     # Opening and closing.
 
@@ -120,30 +101,27 @@ class Bus:
         self._parked.close()
         for actor in self.runs.values():
             actor.freeze()
-        deadline = self.clock.now() + int(grace_s * 1e6)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_s
         # Rare and short: cheaper than an event that every attempt would have to set.
-        while self._is_busy() and self.clock.now() < deadline:  # noqa: ASYNC110
+        while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await self.journal.drain(_DRAIN_S)
-        scripts = [actor.script for actor in self.runs.values() if actor.script is not None]
         for actor in list(self.runs.values()):
             actor.shut(CLOSED)
-        for executor in self.executors.values():
-            await executor.close()
+            self._watch_end(actor)
+        await self.close_executors()
         for _ in range(100):
-            if not any(script.guards for script in scripts):
+            if not any(script.guards for script in self._ending):
                 break
             await asyncio.sleep(0)
         await self.journal.drain(_DRAIN_S)
         self.runs.clear()
         self._reader.close()
-        self._threads.close()
 
     def _is_busy(self) -> bool:
         scripts = (actor.script for actor in self.runs.values())
-        return any(executor.is_busy for executor in self.executors.values()) or any(
-            script.is_busy for script in scripts if script is not None
-        )
+        return self.has_attempts or any(s.is_busy for s in scripts if s is not None)
 
     # Letters.
 
@@ -254,6 +232,12 @@ class Bus:
             actor.release()
             actor.tell(c.SuspendRun("engine_error", report, ""))
             return
+        suspension = fold(run_id, history).suspension
+        digest = self._digest_of(history)
+        if suspension is not None and digest and digest != suspension.definition:
+            # The code has changed since: it may have been mended.
+            actor.resume_suspended(history, digest)
+            return
         actor.load(history)
         state = actor.state
         if state.phase is Phase.QUEUED:
@@ -282,10 +266,16 @@ class Bus:
     def _forget(self, actor: RunActor) -> None:
         if self.runs.get(actor.state.run_id) is actor:
             del self.runs[actor.state.run_id]
+            self._watch_end(actor)
         while self._backlog and self.has_room and not self.closing:
             run_id = self._backlog.popleft()
             if run_id not in self.runs:
                 self._load(run_id)
+
+    def _watch_end(self, actor: RunActor) -> None:
+        # The tasks of a closed body take a few turns to end; closing the house waits for them.
+        if actor.script is not None and actor.script.guards:
+            self._ending.add(actor.script)
 
     def _restart(self, run_id: str) -> None:
         if not self.closing and run_id not in self.runs:
@@ -332,38 +322,6 @@ class Bus:
             self.failed(actor, error)
 
     # What run actors need.
-
-    def definition(self, kind: str, name: str) -> Definition | None:
-        """The component, or None."""
-        return self._components.definition(kind, name)
-
-    def known_components(self, kind: str, name: str) -> str:
-        """A sentence that names what this process has instead."""
-        return self._components.hint(kind, name)
-
-    def encode(self, value: object, where: str) -> JsonValue:
-        """A value as it may lie on the log.
-
-        Raises:
-            PayloadError: When it cannot be recorded, or is too large.
-        """
-        encoded = encode(value, where=where)
-        self.check_size(encoded, where)
-        return encoded
-
-    def check_size(self, value: JsonValue, where: str) -> None:
-        """Refuse a recorded value that is too large."""
-        if not isinstance(value, (int, float, NoneType)):
-            check_size(value, self._payload_limit, where)
-
-    def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
-        """To the executor of a function."""
-        executor = self.executors.get(handler.name)
-        if executor is None or executor.handler is not handler:
-            executor = self.executors[handler.name] = Executor(
-                handler, self._context, encode=self.encode, threads=self._threads
-            )
-        executor.tell(command)
 
     def ended(self, actor: RunActor, terminal: Terminal) -> None:
         """A run has ended."""

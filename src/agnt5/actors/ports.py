@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ class AttemptInfo:
     name: str
     attempt: int
     session_id: str | None = None
-    metadata: dict[str, object] | None = None
+    metadata: Mapping[str, JsonValue] | None = None
 
     @property
     def idempotency_key(self) -> str:

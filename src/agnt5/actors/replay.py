@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from agnt5.actors.branch import Body, StepFuture
+from agnt5.actors.parkable import waits_only_for
 from agnt5.events.keys import enclosing_keys
 from agnt5.events.run import commands as c
 from agnt5.events.run.report import divergence_report
@@ -127,10 +128,15 @@ class Replay:
         self._stall = None
         if self._body.closed or self._walk.is_over:
             return
-        if moves == self._body.moves and any(map(self._is_new, self._held)):
+        has_not_moved = moves == self._body.moves
+        if has_not_moved and (any(map(self._is_new, self._held)) or self._waits_for_us()):
             self._diverged("waits for something else")
         else:
             self._wait_for_body()
+
+    def _waits_for_us(self) -> bool:
+        """Nothing but an outcome could move it, and those lie behind what it will not ask."""
+        return waits_only_for(self._body.guards, StepFuture)
 
     def _is_new(self, key: str) -> bool:
         return key in self._held and key not in self._walk.claimed

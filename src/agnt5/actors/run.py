@@ -210,12 +210,7 @@ class RunActor(EventSourced):
             self.tell(c.SuspendRun("unknown_component", report, ""))
             return
         info = AttemptInfo(
-            self.state.run_id,
-            "",
-            queued.component,
-            0,
-            queued.session_id,
-            dict(queued.metadata or {}),
+            self.state.run_id, "", queued.component, 0, queued.session_id, queued.metadata
         )
         try:
             run_input = decode(queued.input, where=f"input of run {self.state.run_id}")
@@ -264,7 +259,7 @@ class RunActor(EventSourced):
             work.handler.name,
             attempt,
             queued.session_id if queued else None,
-            None,
+            queued.metadata if queued else None,
         )
         self._house.send_attempt(work.handler, Attempt(info, work, self._reported))
 

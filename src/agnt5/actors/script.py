@@ -111,6 +111,8 @@ class Script:
             RuntimeError: When the caller is not part of the body.
         """
         branch = CURRENT.get()
+        if self.closed:
+            return Branch(self, "")
         if branch is None or branch.script is not self:
             msg = (
                 f"a durable call of run {self.run_id!r} was made outside of its body: in another"
@@ -132,17 +134,13 @@ class Script:
 
         Raises:
             PayloadError: When its arguments are too large to be recorded.
-            BodyClosed: When the body has been closed.
         """
-        if self.closed:
-            if work is not None:
-                work.discard()
-            raise BodyClosed
         known = self._chosen.get(key) if chosen else None
-        if known is not None:
+        if self.closed or known is not None:
+            # Closed is no error: a loop that catches everything would never wait again.
             if work is not None:
                 work.discard()
-            return known
+            return known or StepFuture(self, key)
         replay = self._replay
         command = None if replay is not None and replay.knows(key) else make_command()
         future = StepFuture(self, key)
@@ -340,6 +338,7 @@ class Script:
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         if self.closed:
+            _ = task.cancelled() or task.exception()  # looked at, so that asyncio reports nothing
             return
         if self._replay is not None:
             if not self._replay.finish():

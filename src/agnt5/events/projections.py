@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.run.facts import (
+    OperationCancelled,
     RunCancelled,
     RunCompleted,
     RunFact,
@@ -86,6 +87,7 @@ _ROW_FACTS: frozenset[type[RunFact]] = frozenset(
         RunCancelled,
         UserInputRequested,
         UserReplied,
+        OperationCancelled,  # it may have been a question
     }
 )
 

@@ -119,6 +119,8 @@ def _of_wait(fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat ma
             return [PublicEvent("signal.received", input_data=fact.payload, metadata=about)]
         case f.SignalConsumed():
             return [PublicEvent("signal.consumed", fact.key, output_data=fact.payload)]
+        case f.SignalReturned():
+            return [PublicEvent("signal.returned", fact.key)]
         case f.UserInputRequested():
             asked: dict[str, JsonValue] = {
                 "question": fact.question,

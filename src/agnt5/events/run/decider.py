@@ -63,9 +63,7 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:  # noqa: 
         case c.RequestInput():
             return _request_input(state, command)
         case c.AbandonOperation():
-            if command.key not in state.open:
-                return NOTHING
-            return (f.OperationCancelled(key=command.key),)
+            return _abandon(state, command.key)
         case c.WakeOperation():
             return _wake(state, command.key, now)
         case c.SendSignal():
@@ -185,6 +183,27 @@ def _report_failure(state: RunState, command: c.ReportFailure, now: int) -> Fact
     )
 
 
+def _abandon(state: RunState, key: str) -> Facts:
+    if key in state.open:
+        return (f.OperationCancelled(key=key),)
+    signal = state.consumed.get(key)
+    if signal is None or not _runs(state):
+        return NOTHING
+    # It was given to a wait that the body gave up before it was told: it must not be lost.
+    returned = f.SignalReturned(key=key, signal_id=signal.signal_id)
+    return (returned, *_given_to_waiter(state, signal))
+
+
+def _given_to_waiter(state: RunState, signal: f.SignalReceived) -> Facts:
+    for op in state.open.values():
+        if op.kind is OpKind.SIGNAL and op.name == signal.name:
+            consumed = f.SignalConsumed(
+                key=op.key, signal_id=signal.signal_id, payload=signal.payload
+            )
+            return (consumed,)
+    return NOTHING
+
+
 def _request_signal(state: RunState, command: c.RequestSignal) -> Facts:
     if _refuses(state, command.key):
         return NOTHING
@@ -208,13 +227,7 @@ def _send_signal(state: RunState, command: c.SendSignal) -> Facts:
     received = f.SignalReceived(
         signal_id=command.signal_id, name=command.name, payload=command.payload
     )
-    for op in state.open.values():
-        if op.kind is OpKind.SIGNAL and op.name == command.name:
-            return (
-                received,
-                f.SignalConsumed(key=op.key, signal_id=command.signal_id, payload=command.payload),
-            )
-    return (received,)
+    return (received, *_given_to_waiter(state, received))
 
 
 def _request_input(state: RunState, command: c.RequestInput) -> Facts:
@@ -371,7 +384,13 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:  # noqa: C
             return (e.CloseBody(), e.AnnouncePause())
         case f.RunCompleted() | f.RunFailed() | f.RunCancelled():
             return (e.CloseBody(), e.Announce(fact))
-        case f.RunQueued() | f.SignalAwaited() | f.SignalReceived() | f.RunResumed():
+        case (
+            f.RunQueued()
+            | f.SignalAwaited()
+            | f.SignalReceived()
+            | f.SignalReturned()
+            | f.RunResumed()
+        ):
             return ()
         case _:
             assert_never(fact)

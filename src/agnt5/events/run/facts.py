@@ -161,6 +161,18 @@ class SignalConsumed(Fact):
     payload: JsonValue = None
 
 
+class SignalReturned(Fact):
+    """The body gave up a wait before it was handed its signal: the next wait gets it.
+
+    A request, like OperationCancelled.
+    """
+
+    topic: ClassVar[str] = "SignalReturned"
+
+    key: str
+    signal_id: str
+
+
 class UserInputRequested(Fact):
     """The body asked a person. A request."""
 
@@ -265,6 +277,7 @@ RunFact = (
     | StepAttemptFailed
     | Outcome
     | SignalReceived
+    | SignalReturned
     | OperationCancelled
     | RunCancelRequested
     | RunParked
@@ -286,6 +299,7 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
     SignalAwaited,
     SignalReceived,
     SignalConsumed,
+    SignalReturned,
     UserInputRequested,
     UserReplied,
     OperationCancelled,

@@ -30,6 +30,7 @@ from agnt5.events.run.facts import (
     SignalAwaited,
     SignalConsumed,
     SignalReceived,
+    SignalReturned,
     StepAttemptFailed,
     StepCompleted,
     StepFailed,
@@ -116,6 +117,8 @@ class RunState:
     """Keys that have an outcome, or that the body has given up; true for inline steps."""
     signals: dict[str, deque[SignalReceived]] = field(default_factory=dict)
     """Received and not yet consumed."""
+    consumed: dict[str, SignalReceived] = field(default_factory=dict)
+    """What each settled wait for a signal was given."""
     signal_ids: set[str] = field(default_factory=set)
     cancel_requested: bool = False
     cancel_reason: str | None = None
@@ -174,6 +177,9 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:  # noqa: C901 -
             state.signals.setdefault(fact.name, deque()).append(fact)
         case SignalConsumed():
             _consume(state, fact)
+        case SignalReturned():
+            signal = state.consumed.pop(fact.key)
+            state.signals.setdefault(signal.name, deque()).appendleft(signal)
         case _:
             _evolve_run(state, fact, at)
     return state
@@ -227,7 +233,7 @@ def _settle(state: RunState, key: str) -> Operation:
 def _consume(state: RunState, fact: SignalConsumed) -> None:
     op = _settle(state, fact.key)
     waiting = state.signals[op.name]
-    waiting.popleft()
+    state.consumed[fact.key] = waiting.popleft()
     if not waiting:
         del state.signals[op.name]
 

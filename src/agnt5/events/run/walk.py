@@ -68,7 +68,7 @@ class Walk:
                         if fact.key not in self._asked:
                             return None
                         self.claimed.add(fact.key)
-                case f.OperationCancelled():
+                case f.OperationCancelled() | f.SignalReturned():
                     if fact.key not in self.given_up and not self._covered(fact.key):
                         return None
                 case f.RunCancelRequested():

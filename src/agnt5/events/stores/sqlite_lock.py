@@ -67,7 +67,7 @@ def _lock_file(path: str, lock_path: str) -> int:
 def _in_use(path: str, holder: str) -> StoreInUseError:
     return StoreInUseError(
         f"{path} is in use by {holder}. A store has one owner: close that one or end that process, "
-        f"give this one another path, or open with readonly=True to look only."
+        f"or give this one another path."
     )
 
 

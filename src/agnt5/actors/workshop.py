@@ -1,0 +1,82 @@
+"""What run actors need of the house besides one another: components, executors, encoding."""
+
+from __future__ import annotations
+
+from contextvars import Context
+from types import NoneType
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from agnt5.actors.executor import Attempt, Cancel, Executor
+from agnt5.actors.ports import Definition, Handler
+from agnt5.actors.threads import Threads
+from agnt5.payloads import check_size, encode
+
+
+class Components(Protocol):
+    """What this process can run."""
+
+    def definition(self, kind: str, name: str) -> Definition | None:
+        """The component, or None."""
+        ...
+
+    def hint(self, kind: str, name: str) -> str:
+        """A sentence that names what there is instead."""
+        ...
+
+
+class Workshop:
+    """The executors of this process, one for each function, and what they work with."""
+
+    def __init__(
+        self, components: Components, context: Context, *, threads: int, payload_limit: int
+    ) -> None:
+        self.executors: dict[str, Executor] = {}
+        self._components = components
+        self._context = context
+        self._threads = Threads(threads)
+        self._payload_limit = payload_limit
+
+    @property
+    def has_attempts(self) -> bool:
+        """Whether attempts run or wait."""
+        return any(executor.is_busy for executor in self.executors.values())
+
+    async def close_executors(self) -> None:
+        """Cancel every attempt and let the threads end."""
+        for executor in self.executors.values():
+            await executor.close()
+        self._threads.close()
+
+    def definition(self, kind: str, name: str) -> Definition | None:
+        """The component, or None."""
+        return self._components.definition(kind, name)
+
+    def known_components(self, kind: str, name: str) -> str:
+        """A sentence that names what this process has instead."""
+        return self._components.hint(kind, name)
+
+    def encode(self, value: object, where: str) -> JsonValue:
+        """A value as it may lie on the log.
+
+        Raises:
+            PayloadError: When it cannot be recorded, or is too large.
+        """
+        encoded = encode(value, where=where)
+        self.check_size(encoded, where)
+        return encoded
+
+    def check_size(self, value: JsonValue, where: str) -> None:
+        """Refuse a recorded value that is too large."""
+        if not isinstance(value, (int, float, NoneType)):
+            check_size(value, self._payload_limit, where)
+
+    def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
+        """To the executor of a function."""
+        executor = self.executors.get(handler.name)
+        if executor is None or executor.handler is not handler:
+            executor = self.executors[handler.name] = Executor(
+                handler, self._context, encode=self.encode, threads=self._threads
+            )
+        executor.tell(command)

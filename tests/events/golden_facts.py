@@ -1,0 +1,178 @@
+"""What the recorded facts of ``golden/`` mean: of every kind and version, a full one and the least.
+
+A golden file is what some version of agnt5 has written, and is never changed. When a kind of fact
+is added, or its ``schema_version`` raised:
+
+1. add the pair to ``GOLDEN`` below, under ``KIND.vN``; keep the old ones: they say what old files
+   mean today, after their upcasters;
+2. run ``python -m tests.events.golden_facts``; it writes the files that are missing, and only them.
+
+The least one spells the defaults out: to change a default is to change what old logs mean.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from agnt5.events.codec import encode_fact
+from agnt5.events.run import facts as f
+
+FOLDER = Path(__file__).parent / "golden"
+
+_ERROR = {"type": "builtins:KeyError", "message": "'sku'", "args": ["sku"], "traceback": "..."}
+_PLAN = f.RetryPlan(
+    max_attempts=4, initial_ms=50, max_ms=900, backoff="exponential", multiplier=1.5
+)
+_LEAST_PLAN = f.RetryPlan(
+    max_attempts=1, initial_ms=0, max_ms=0, backoff="constant", multiplier=2.0
+)
+_OPTIONS = [{"id": "yes", "label": "Yes"}, {"id": "no", "label": "Nö"}]
+
+GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
+    "RunQueued.v1": (
+        f.RunQueued(
+            component="order",
+            kind="workflow",
+            input={"lines": {"$": "tuple", "v": [1, 2.5, None, True, "é"]}},
+            idempotency_key="k-1",
+            replaces="r0",
+            session_id="s",
+            user_id="u",
+            metadata={"trace": "t"},
+            version_label="2026-11",
+        ),
+        f.RunQueued(
+            component="add",
+            kind="function",
+            input=None,
+            idempotency_key=None,
+            replaces=None,
+            session_id=None,
+            user_id=None,
+            metadata=None,
+            version_label=None,
+        ),
+    ),
+    "RunStarted.v1": (f.RunStarted(definition="5f0c"), f.RunStarted(definition="")),
+    "StepScheduled.v1": (
+        f.StepScheduled(
+            key="/0:charge#1",
+            name="charge",
+            function="charge_card",
+            input=[{"amount": 12}],
+            retry=_PLAN,
+            recovery="fail",
+            deadline=1_700_000_005_000_000,
+            line="app.py:12",
+        ),
+        f.StepScheduled(
+            key=":a#0",
+            name="a",
+            function=None,
+            input=None,
+            retry=None,
+            recovery="retry",
+            deadline=None,
+            line=None,
+        ),
+    ),
+    "StepStarted.v1": (
+        f.StepStarted(key=":a#0", attempt=2),
+        f.StepStarted(key=":a#0", attempt=0),
+    ),
+    "StepAttemptFailed.v1": (
+        f.StepAttemptFailed(key=":a#0", attempt=1, error=_ERROR, retry_at=1_700_000_000_000_001),
+        f.StepAttemptFailed(key=":a#0", attempt=0, error=None, retry_at=0),
+    ),
+    "StepCompleted.v1": (
+        f.StepCompleted(key=":a#0", output={"total": 12}, attempt=2, duration_us=1500),
+        f.StepCompleted(key=":a#0", output=None, attempt=0, duration_us=0),
+    ),
+    "StepFailed.v1": (
+        f.StepFailed(key=":a#0", error=_ERROR, attempt=2),
+        f.StepFailed(key=":a#0", error=None, attempt=0),
+    ),
+    "TimerScheduled.v1": (
+        f.TimerScheduled(key=":sleep#0", due_at=1_700_000_000_000_001, line="app.py:3"),
+        f.TimerScheduled(key=":sleep#0", due_at=0, line=None),
+    ),
+    "TimerFired.v1": (f.TimerFired(key=":sleep#0"), f.TimerFired(key="")),
+    "SignalAwaited.v1": (
+        f.SignalAwaited(key=":signal:go#0", name="go", line="app.py:4"),
+        f.SignalAwaited(key=":signal:go#0", name="go", line=None),
+    ),
+    "SignalReceived.v1": (
+        f.SignalReceived(signal_id="s1", name="go", payload=[1]),
+        f.SignalReceived(signal_id="s1", name="go", payload=None),
+    ),
+    "SignalConsumed.v1": (
+        f.SignalConsumed(key=":signal:go#0", signal_id="s1", payload=[1]),
+        f.SignalConsumed(key=":signal:go#0", signal_id="s1", payload=None),
+    ),
+    "UserInputRequested.v1": (
+        f.UserInputRequested(
+            key=":wait_for_user#0",
+            question="Ship?",
+            input_type="select",
+            options=_OPTIONS,
+            allow_custom=True,
+            skippable=True,
+            line="app.py:5",
+        ),
+        f.UserInputRequested(
+            key=":wait_for_user#0",
+            question="Ship?",
+            input_type="text",
+            options=None,
+            allow_custom=False,
+            skippable=False,
+            line=None,
+        ),
+    ),
+    "UserReplied.v1": (
+        f.UserReplied(key=":wait_for_user#0", answer="yes"),
+        f.UserReplied(key=":wait_for_user#0", answer=None),
+    ),
+    "OperationCancelled.v1": (f.OperationCancelled(key=":a#0"), f.OperationCancelled(key="")),
+    "RunCancelRequested.v1": (
+        f.RunCancelRequested(reason="enough"),
+        f.RunCancelRequested(reason=None),
+    ),
+    "RunParked.v1": (f.RunParked(wake_at=1_700_000_000_000_001), f.RunParked(wake_at=None)),
+    "RunSuspended.v1": (
+        f.RunSuspended(reason="nondeterminism", report="no such step", definition="5f0c"),
+        f.RunSuspended(reason="", report="", definition=""),
+    ),
+    "RunResumed.v1": (f.RunResumed(definition="77ab"), f.RunResumed(definition="")),
+    "RunCompleted.v1": (f.RunCompleted(output={"total": 12}), f.RunCompleted(output=None)),
+    "RunFailed.v1": (
+        f.RunFailed(error=_ERROR, attempts=3, max_attempts=4),
+        f.RunFailed(error=None, attempts=None, max_attempts=None),
+    ),
+    "RunCancelled.v1": (f.RunCancelled(reason="enough"), f.RunCancelled(reason=None)),
+    # A retry plan has no topic of its own: it lies within a step.
+    "StepScheduled.v1.least-retry": (
+        f.StepScheduled(key=":a#0", name="a", retry=_PLAN),
+        f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),
+    ),
+}
+
+
+def record() -> list[str]:
+    """Write the files that are missing; their names."""
+    written: list[str] = []
+    for name, facts in GOLDEN.items():
+        path = FOLDER / f"{name}.json"
+        if not path.exists():
+            rows = [encode_fact(fact, 0, "") for fact in facts]
+            shape = {"topic": rows[0].topic, "states": [orjson.loads(row.state) for row in rows]}
+            FOLDER.mkdir(exist_ok=True)
+            path.write_bytes(orjson.dumps(shape, option=orjson.OPT_INDENT_2) + b"\n")
+            written.append(path.name)
+    return written
+
+
+if __name__ == "__main__":
+    print("\n".join(record()) or "nothing is missing")  # noqa: T201 - a script
