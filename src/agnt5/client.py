@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
-from agnt5.runs import NewRun
 from agnt5.runtime import Runtime, find_runtime
 
 T = TypeVar("T")

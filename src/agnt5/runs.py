@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from pydantic import JsonValue
@@ -25,9 +24,9 @@ from agnt5.exceptions import (
     InvalidInputError,
     RunNotFoundError,
     RuntimeClosedError,
-    UnknownComponentError,
     VersionConflictError,
 )
+from agnt5.new_run import NewRun, check_new_run
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
@@ -38,27 +37,10 @@ from agnt5.responses import (
     StatusResponse,
     SubmitResponse,
 )
-from agnt5.types import ComponentKind
 
 logger = logging.getLogger("agnt5.client")
 
-_MAX_KEY = 512
-_MAX_RUN_ID = 128
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """What a caller wants to have run."""
-
-    component: str
-    input_data: Mapping[str, Any] | None = None
-    kind: str = "function"
-    run_id: str | None = None
-    idempotency_key: str | None = None
-    session_id: str | None = None
-    user_id: str | None = None
-    metadata: Mapping[str, Any] | None = None
 
 
 class Runs:
@@ -243,7 +225,8 @@ class Runs:
     async def _accept(
         self, new: NewRun, waiter: asyncio.Future[RunState] | None
     ) -> tuple[str, RunRow | None]:
-        component, encoded = self._checked(new)
+        component = check_new_run(new, self.components)
+        encoded = self.bus.encode(dict(new.input_data or {}), f"input of {new.component!r}")
         key = new.idempotency_key
         if key is None:
             return await self._start(new, component, encoded, None, waiter), None
@@ -257,32 +240,6 @@ class Runs:
                 return await self._start(new, component, encoded, replaces, waiter), None
         self._check_same_input(bound, encoded, new)
         return bound.run_id, row
-
-    def _checked(self, new: NewRun) -> tuple[Component, JsonValue]:
-        try:
-            kind = ComponentKind(new.kind)
-        except ValueError:
-            msg = f"unknown component_type {new.kind!r}; known: 'function', 'workflow'"
-            raise InvalidInputError(msg) from None
-        if not isinstance(new.component, str):
-            raise InvalidInputError(f"the name of a component is a text, not {new.component!r}")
-        component = self.components.component(kind, new.component)
-        if component is None:
-            hint = self.components.hint(kind, new.component)
-            msg = f"no {kind} named {new.component!r} is registered here. {hint}"
-            raise UnknownComponentError(msg)
-        _check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
-        _check_text(new.run_id, "run_id", _MAX_RUN_ID)
-        _check_text(new.session_id, "session_id", _MAX_KEY)
-        _check_text(new.user_id, "user_id", _MAX_KEY)
-        given = {} if new.input_data is None else new.input_data
-        ours = (f"the input of {new.component!r}", "the metadata of a run")
-        for what, value in zip(ours, (given, new.metadata or {}), strict=True):
-            if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
-                msg = f"{what} must be an object: a dict with texts as keys; not {value!r:.80}"
-                raise InvalidInputError(msg)
-        component.check_input(given)
-        return component, self.bus.encode(dict(given), f"input of {kind} {new.component!r}")
 
     async def _start(
         self,
@@ -385,17 +342,6 @@ def _tell(waiters: dict[str, list[asyncio.Future[RunState]]], state: RunState) -
     for future in waiters.pop(state.run_id, ()):
         if not future.done():
             future.set_result(state)
-
-
-def _check_text(value: str | None, what: str, limit: int) -> None:
-    if value is None:
-        return
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        msg = f"{what} must be a printable text that is not empty, not {value!r}"
-        raise InvalidInputError(msg)
-    if len(value) > limit:
-        msg = f"{what} may have at most {limit} characters, not {len(value)}"
-        raise InvalidInputError(msg)
 
 
 def _taken(run_id: str) -> InvalidInputError:

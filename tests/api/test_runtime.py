@@ -43,6 +43,7 @@ async def test_beside_other_work(store):
             await asyncio.create_task(asyncio.sleep(0))
             ticks += 1
 
+    before = asyncio.all_tasks()
     async with Runtime(store) as runtime:
         task = asyncio.create_task(ticking())
         client = AsyncClient(runtime=runtime)
@@ -51,7 +52,7 @@ async def test_beside_other_work(store):
         assert ticks > 50
         task.cancel()
     await turns()
-    assert len(asyncio.all_tasks()) == 1
+    assert asyncio.all_tasks() == before
 
 
 async def test_the_task_factory_of_the_host_is_kept(store):
@@ -254,6 +255,41 @@ async def test_running_attempts_get_the_grace(store):
 
 
 @pytest.mark.parametrize("form", ["async", "blocking", "named"])
+async def test_an_attempt_that_ends_at_any_moment_of_the_grace_is_recorded(store, form):
+    """Whenever it ends, and however the close looks for that: it never runs again."""
+    begun = []
+
+    @function(name="async")
+    async def slow(seconds):
+        begun.append(1)
+        await asyncio.sleep(seconds)
+
+    @function(name="blocking")
+    def blocks(seconds):
+        begun.append(1)
+        time.sleep(seconds)
+
+    @workflow
+    async def body(ctx, seconds: float):
+        if form == "named":
+            return await ctx.step("named", slow(seconds))
+        return await ctx.step(form, seconds)
+
+    runs = 15
+    for n in range(runs):
+        async with Runtime(store, grace=10) as runtime:
+            client = AsyncClient(runtime=runtime)
+            given = {"seconds": 0.01 + n / 5000}
+            await client.submit("body", given, "workflow", run_id=f"{n}")
+            await until(lambda n=n: len(begun) > n)
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for n in range(runs):
+            assert (await client.wait_for_result(f"{n}", 10)).is_success
+    assert len(begun) == runs
+
+
+@pytest.mark.parametrize("form", ["async", "blocking", "named"])
 async def test_attempts_that_outlast_the_grace_run_again(store, form):
     """What did not end in time is owed; the close does not wait for it."""
     begun, gate, held = [], asyncio.Event(), threading.Event()
@@ -397,7 +433,7 @@ WORKER = textwrap.dedent("""
         if how == "finish":
             for which in ("slow", "blocking"):
                 print((await client.wait_for_result(which, 10)).output, flush=True)
-        print("ready", flush=True)
+        asyncio.get_running_loop().call_soon(lambda: print("ready", flush=True))
         await runtime.serve()
         print("closed", flush=True)
 

@@ -111,6 +111,10 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
         f.SignalConsumed(key=":signal:go#0", signal_id="s1", payload=[1]),
         f.SignalConsumed(key=":signal:go#0", signal_id="s1", payload=None),
     ),
+    "SignalReturned.v1": (
+        f.SignalReturned(key=":signal:go#0", signal_id="s1"),
+        f.SignalReturned(key="", signal_id=""),
+    ),
     "UserInputRequested.v1": (
         f.UserInputRequested(
             key=":wait_for_user#0",

@@ -30,6 +30,7 @@ TOPICS = [
     "SignalAwaited",
     "SignalReceived",
     "SignalConsumed",
+    "SignalReturned",
     "UserInputRequested",
     "UserReplied",
     "OperationCancelled",

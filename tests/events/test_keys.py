@@ -17,6 +17,7 @@ from agnt5.events.keys import (
 
 names = st.text(st.characters(exclude_characters=">"), min_size=1)
 branches = st.lists(st.integers(0, 99), max_size=4).map(lambda path: "".join(f"/{n}" for n in path))
+places = st.tuples(branches, names, st.integers(0, 99))
 
 
 def test_forms():
@@ -44,21 +45,19 @@ def test_enclosing_keys(key, expected):
     assert enclosing_keys(key) == expected
 
 
-@given(st.lists(st.tuples(branches, names, st.integers(0, 99)), min_size=1, max_size=4))
-def test_enclosing_keys_are_the_steps_around(places):
+@given(st.lists(places, min_size=1, max_size=4))
+def test_enclosing_keys_are_the_steps_around(path):
     scope, around = "", []
-    for branch, name, occurrence in places:
+    for branch, name, occurrence in path:
         key = operation_key(scope + branch, name, occurrence)
         assert enclosing_keys(key) == around
         around.append(key)
         scope = scope_of(key)
 
 
-@given(
-    st.tuples(branches, names, st.integers(0, 99)), st.tuples(branches, names, st.integers(0, 99))
-)
+@given(places, places)
 def test_two_places_are_two_keys(one, other):
-    """Branches are made of ``/`` and digits, and occurrences of digits, so nothing can be mixed up."""
+    """Branches are ``/`` and digits, occurrences are digits: nothing can be mixed up."""
     assert (operation_key(*one) == operation_key(*other)) is (one == other)
 
 

@@ -132,6 +132,9 @@ class World:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def _asyncio_complains(self, _: object, context: dict[str, Any]) -> None:
+        self.wrong(f"asyncio reports: {context.get('message')} {context.get('exception')!r}")
+
     def begins(self, key: str, label: str) -> Life:
         """A step's code begins to run. ``key`` is its idempotency key."""
         life = self.life
@@ -158,6 +161,7 @@ class World:
         self.lives.append(life)
         complaints = _Complaints(life)
         logging.getLogger("agnt5").addHandler(complaints)
+        asyncio.get_running_loop().set_exception_handler(self._asyncio_complains)
         before = asyncio.all_tasks()
         submitted: asyncio.Future[Any] | None = None
         await life.runtime.start()

@@ -120,8 +120,10 @@ class Bus(Workshop):
         self._reader.close()
 
     def _is_busy(self) -> bool:
-        scripts = (actor.script for actor in self.runs.values())
-        return self.has_attempts or any(s.is_busy for s in scripts if s is not None)
+        # A report that lies in a box is not on record yet.
+        actors, scripts = self.runs.values(), (actor.script for actor in self.runs.values())
+        busy = self.has_attempts or any(s.is_busy for s in scripts if s is not None)
+        return busy or not all(actor.is_idle for actor in actors)
 
     # Letters.
 

@@ -311,9 +311,12 @@ class RunActor(EventSourced):
         """Everything is durable: if the run only waits, it may leave memory after a grace."""
         if self.script is None or self.script.closed or not is_waiting(self.state):
             return
+        self._park_later(self.script, self._settings.park_after_us)
+
+    def _park_later(self, script: Script, delay_us: int) -> None:
         self._disarm_parking()
-        self._moves_at_rest = self.script.moves
-        due_at = self._clock.now() + self._settings.park_after_us
+        self._moves_at_rest = script.moves
+        due_at = self._clock.now() + delay_us
         wake_at = next_wake(self.state)
         if wake_at is None or wake_at > due_at:
             self._park_alarm = self._clock.call_at(due_at, self._park)
@@ -325,7 +328,7 @@ class RunActor(EventSourced):
             return
         if script.moves != self._moves_at_rest or not script.only_waits:
             if is_waiting(self.state) and not script.closed:
-                self.at_rest()
+                self._park_later(script, max(self._settings.park_after_us, _LOOK_AGAIN_US))
             return
         version = self.state.version
         try:
@@ -373,5 +376,8 @@ class RunActor(EventSourced):
 
 
 RunFactory = Callable[[str], RunActor]
+
+_LOOK_AGAIN_US = 50_000
+"""A body that waits for something of its own is not asked all the time whether it still does."""
 
 CLOSED = RuntimeClosedError("the runtime is shutting down; the run goes on when it starts again")

@@ -273,9 +273,7 @@ class Script:
             if delivery is None:
                 return
             if not self._alone() and not self._rested:
-                if not self._watching:
-                    self._watching = True
-                    self.loop.call_soon(self._watch, self.moves, 0, context=self._context)
+                self._rest_first()
                 return
             self._next, self._rested = None, False
             try:
@@ -283,6 +281,11 @@ class Script:
             except PayloadError as error:
                 self._channel.diverged(f"a recorded value cannot be rebuilt: {error}")
                 return
+
+    def _rest_first(self) -> None:
+        if not self._watching:
+            self._watching = True
+            self.loop.call_soon(self._watch, self.moves, 0, context=self._context)
 
     def _watch(self, moves: int, quiet: int) -> None:
         if moves != self.moves:
@@ -303,6 +306,10 @@ class Script:
             if not replay.is_over:
                 for key in replay.unentered():
                     self._start(key, replay.owed.pop(key))
+                return None
+            if replay.owed and not self._rested:
+                # The body may be about to end, or to give up what is owed.
+                self._rest_first()
                 return None
             self._go_live(replay)
         return self._outcomes.popleft() if self._outcomes else None
@@ -348,6 +355,7 @@ class Script:
                 return
             self._replay.close()
             self._replay = None
+        self.frozen = True
         self._channel.command(self._last_command(task))
 
     def _last_command(self, task: asyncio.Future[Any]) -> c.RunCommand:

@@ -55,8 +55,10 @@ def _decode_other_version(stored: StoredFact) -> RunFact:
             " version of agnt5 does not know: a newer one wrote it. Upgrade agnt5 and try again."
         )
         raise StoreSchemaError(msg)
-    shape = upcast(name, int(version or 1), cls.schema_version, orjson.loads(stored.state))
-    return cls.model_validate(shape)
+    shape = orjson.loads(stored.state)
+    if not isinstance(shape, dict):
+        raise ValueError("it is no object")
+    return cls.model_validate(upcast(name, int(version or 1), cls.schema_version, shape))
 
 
 def decode_history(stored: Iterable[StoredFact]) -> list[tuple[RunFact, int]]:

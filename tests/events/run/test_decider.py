@@ -403,6 +403,35 @@ class TestSignals:
         """Whatever it carries the second time."""
         running(*history).when(c.SendSignal("1", "stop", "other")).then()
 
+    def test_a_signal_that_nobody_was_handed_is_given_back(self):
+        """The body gave up the wait before it was told; the next wait gets the signal."""
+        consumed = f.SignalConsumed(key="s", signal_id="1", payload=5)
+        returned = f.SignalReturned(key="s", signal_id="1")
+        over = running(awaited("s"), received("1", payload=5), consumed)
+        over.when(c.AbandonOperation("s")).then(returned).owes()
+        again = f.SignalConsumed(key="s2", signal_id="1", payload=5)
+        running(awaited("s"), received("1", payload=5), consumed, returned).when(
+            c.RequestSignal("s2", "go")
+        ).then(awaited("s2"), again)
+
+    def test_a_signal_that_is_given_back_goes_to_who_waits(self):
+        """Given back and consumed in one moment."""
+        consumed = f.SignalConsumed(key="s", signal_id="1")
+        again = f.SignalConsumed(key="s2", signal_id="1")
+        running(
+            awaited("s"), received("1"), consumed, awaited("other", "stop"), awaited("s2")
+        ).when(c.AbandonOperation("s")).then(f.SignalReturned(key="s", signal_id="1"), again).owes(
+            e.Resolve(again)
+        )
+
+    def test_a_signal_is_given_back_once(self):
+        """And by a body that runs."""
+        history = (awaited("s"), received("1"), f.SignalConsumed(key="s", signal_id="1"))
+        returned = f.SignalReturned(key="s", signal_id="1")
+        running(*history, returned).when(c.AbandonOperation("s")).then()
+        running(*history, SUSPENDED).when(c.AbandonOperation("s")).then()
+        running(*history, COMPLETED).when(c.AbandonOperation("s")).then()
+
     @pytest.mark.parametrize("end", ENDED, ids=lambda fact: fact.topic)
     def test_a_run_that_has_ended_takes_no_signals(self, end):
         """The sender is told."""

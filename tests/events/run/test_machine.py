@@ -37,6 +37,7 @@ class Run(RuleBasedStateMachine):
         self.settled: dict[str, f.RunFact] = {}
         self.executes: dict[str, int] = {}
         self.wakes: set[tuple[str, int]] = set()
+        self.returned: set[str] = set()
         self.patience = 0
         """How many facts a life must have before it may end: short lives are dull."""
 
@@ -113,6 +114,12 @@ class Run(RuleBasedStateMachine):
             command = c.WakeOperation(op.key)
         self.send(command, data.draw(s.delays))
 
+    @precondition(lambda self: self.settled)
+    @rule(data=st.data())
+    def give_up_too_late(self, data):
+        key = data.draw(st.sampled_from(sorted(self.settled)))
+        self.send(c.AbandonOperation(key), 0)
+
     @precondition(lambda self: next_wake(self.state) is not None)
     @rule()
     def next_alarm(self):
@@ -167,6 +174,12 @@ class Run(RuleBasedStateMachine):
             assert key in self.requested, "an outcome of something"
             assert key not in self.settled, f"{self.settled.get(key)}, then {fact}"
             self.settled[key] = fact
+        if isinstance(fact, f.SignalReturned):
+            consumed = self.settled[key]
+            assert isinstance(consumed, f.SignalConsumed)
+            assert consumed.signal_id == fact.signal_id
+            assert key not in self.returned, "a signal is given back once"
+            self.returned.add(key)
         if isinstance(fact, (f.StepAttemptFailed, f.StepStarted)):
             assert key in self.requested
             assert key not in self.settled
@@ -216,6 +229,12 @@ class Run(RuleBasedStateMachine):
     def a_signal_never_lies_beside_a_call_that_waits_for_it(self):
         waiting = {op.name for op in self.state.open.values() if op.kind is OpKind.SIGNAL}
         assert not waiting & self.state.signals.keys()
+
+    @invariant()
+    def every_signal_is_in_line_or_with_one_wait(self):
+        lines = [x.signal_id for line in self.state.signals.values() for x in line]
+        given = [x.signal_id for x in self.state.consumed.values()]
+        assert sorted(lines + given) == sorted(self.state.signal_ids)
 
     @invariant()
     def a_run_that_waits_says_until_when(self):

@@ -65,6 +65,7 @@ def test_it_names_the_ways_out():
         (awaited("k"), "signal 'k'"),
         (question("k"), "question 'k'"),
         (f.OperationCancelled(key="k"), "that the body stops waiting for 'k'"),
+        (f.SignalReturned(key="k", signal_id="1"), "that the body stops waiting for 'k'"),
         (QUEUED, "RunQueued"),
     ],
 )

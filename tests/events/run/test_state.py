@@ -183,6 +183,17 @@ def test_a_consumed_signal_leaves_the_line_and_is_known_for_ever():
     assert state.signal_ids == {"1"}
 
 
+def test_a_signal_that_is_given_back_is_the_first_in_line():
+    consumed = f.SignalConsumed(key="s", signal_id="1")
+    returned = f.SignalReturned(key="s", signal_id="1")
+    facts = (received("1"), received("2"), awaited("s"), consumed)
+    assert running(*facts).state.consumed == {"s": received("1")}
+    state = running(*facts, returned).state
+    assert state.signals == {"go": deque([received("1"), received("2")])}
+    assert state.settled == {"s": False}
+    assert state.consumed == {}
+
+
 @pytest.mark.parametrize(
     ("facts", "covered"),
     [

@@ -142,6 +142,19 @@ def test_giving_up_is_a_request():
     assert subject.is_over
 
 
+def test_giving_a_signal_back_is_a_request():
+    """The body had given up before it was handed the signal, and must have done so again."""
+    consumed = f.SignalConsumed(key="s", signal_id="1")
+    returned = f.SignalReturned(key="s", signal_id="1")
+    subject = walk(awaited("s"), received("1"), consumed, returned, CANCEL)
+    subject.ask("s")
+    assert subject.advance() == consumed
+    assert subject.advance() is None
+    assert subject.expected == returned
+    subject.give_up("s")
+    assert subject.advance() == CANCEL
+
+
 def test_giving_up_early_is_remembered():
     """The body may be ahead of the walk."""
     subject = walk(step("a"), step("b"), f.OperationCancelled(key="a"), done("b"))

@@ -17,6 +17,7 @@ from typing import assert_never
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
+from agnt5.events.run.questions import checked_answer
 from agnt5.events.run.retry import delay_us
 from agnt5.events.run.state import Operation, OpKind, OpPhase, Phase, RunState
 from agnt5.exceptions import (
@@ -263,27 +264,7 @@ def _submit_answer(state: RunState, command: c.SubmitAnswer) -> Facts:
         raise InvalidInputError(msg)
     question = questions[0].question
     assert question is not None  # noqa: S101 - filtered above
-    return (f.UserReplied(key=question.key, answer=_checked_answer(question, command.answer)),)
-
-
-def _checked_answer(question: f.UserInputRequested, answer: str | None) -> str | None:
-    if answer is None:
-        if not question.skippable:
-            msg = f"the question {question.question!r} may not be skipped: answer it"
-            raise InvalidInputError(msg)
-        return None
-    if not question.options or question.allow_custom:
-        return answer
-    known = [str(option.get("id")) for option in question.options]
-    many = question.input_type in {"multiselect", "choice"}
-    for part in answer.split(",") if many else [answer]:
-        if part.strip() not in known:
-            msg = (
-                f"{part!r} is no option of the question {question.question!r};"
-                f" the options are {', '.join(map(repr, known))}"
-            )
-            raise InvalidInputError(msg)
-    return answer
+    return (f.UserReplied(key=question.key, answer=checked_answer(question, command.answer)),)
 
 
 def _wake(state: RunState, key: str, now: int) -> Facts:

@@ -1,0 +1,72 @@
+"""What a caller wants to have run, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agnt5.exceptions import InvalidInputError, UnknownComponentError
+from agnt5.registry import Component, RegisteredComponents
+from agnt5.types import ComponentKind
+
+_MAX_KEY = 512
+_MAX_RUN_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What a caller wants to have run."""
+
+    component: str
+    input_data: Mapping[str, Any] | None = None
+    kind: str = "function"
+    run_id: str | None = None
+    idempotency_key: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
+    """The component that is meant, if everything about the run is in order.
+
+    Raises:
+        UnknownComponentError: When there is no such component.
+        InvalidInputError: When anything else is wrong. Nothing was written.
+    """
+    try:
+        kind = ComponentKind(new.kind)
+    except ValueError:
+        msg = f"unknown component_type {new.kind!r}; known: 'function', 'workflow'"
+        raise InvalidInputError(msg) from None
+    if not isinstance(new.component, str):
+        raise InvalidInputError(f"the name of a component is a text, not {new.component!r}")
+    component = components.component(kind, new.component)
+    if component is None:
+        hint = components.hint(kind, new.component)
+        msg = f"no {kind} named {new.component!r} is registered here. {hint}"
+        raise UnknownComponentError(msg)
+    _check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
+    _check_text(new.run_id, "run_id", _MAX_RUN_ID)
+    _check_text(new.session_id, "session_id", _MAX_KEY)
+    _check_text(new.user_id, "user_id", _MAX_KEY)
+    given = {} if new.input_data is None else new.input_data
+    ours = (f"the input of {new.component!r}", "the metadata of a run")
+    for what, value in zip(ours, (given, new.metadata or {}), strict=True):
+        if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
+            msg = f"{what} must be an object: a dict with texts as keys; not {value!r:.80}"
+            raise InvalidInputError(msg)
+    component.check_input(given)
+    return component
+
+
+def _check_text(value: str | None, what: str, limit: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        msg = f"{what} must be a printable text that is not empty, not {value!r}"
+        raise InvalidInputError(msg)
+    if len(value) > limit:
+        msg = f"{what} may have at most {limit} characters, not {len(value)}"
+        raise InvalidInputError(msg)
