@@ -1,5 +1,6 @@
 """agnt5: durable workflows as event-sourced actors, embedded in your process."""
 
+from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
 from agnt5.exceptions import (

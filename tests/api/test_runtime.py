@@ -408,13 +408,16 @@ WORKER = textwrap.dedent("""
 
     @function
     async def slow():
-        print("begun", flush=True)
+        sys.stdout.write("begun\n")
+        sys.stdout.flush()
         await asyncio.sleep({"short": 0.3, "long": 30}.get(how, 0))
         return "slow"
 
     @function
     def blocking():
-        print("begun", flush=True)
+        time.sleep(0.01)
+        sys.stdout.write("begun\n")
+        sys.stdout.flush()
         time.sleep({"short": 0.3, "long": 30}.get(how, 0))
         return "slow"
 

@@ -158,10 +158,12 @@ class Guard(Coroutine[Any, Any, Any]):
             raise asyncio.CancelledError
         for _ in range(_THROWS):
             try:
-                self._coro.throw(BodyClosed())
+                waiting_on = self._coro.throw(BodyClosed())
             except BaseException as error:
                 # What a closed body makes of its end concerns nobody: its run goes on by replay.
                 raise asyncio.CancelledError from error
+            if asyncio.isfuture(waiting_on):
+                waiting_on.add_done_callback(_look_at)
         self.script.stuck(self)
         # Python would try to end it once more when nobody holds it.
         _stuck.append(self)
@@ -182,6 +184,12 @@ class _TaskFactory(Protocol):
 
 def _plain_task(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> asyncio.Future[Any]:
     return asyncio.Task(coro, loop=loop, **kwargs)
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """Nobody awaits it any more; asyncio shall not report that its exception was not retrieved."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _result_of(future: asyncio.Future[Any]) -> Any:
