@@ -110,7 +110,7 @@ class TestManualClock:
         clock.advance(1)
         assert rung == []
 
-    def test_an_alarm_may_set_another(self, rung):
+    async def test_an_alarm_may_set_another(self, rung):
         clock = ManualClock(T)
         clock.call_at(T + 1, lambda: clock.call_at(T + 2, lambda: rung.append(clock.now())))
         clock.advance(0.000002)

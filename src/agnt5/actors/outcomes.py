@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+import asyncio
+from collections.abc import Callable
+from typing import Any, assert_never
 
 from pydantic import JsonValue
 
 from agnt5.actors.branch import StepFuture
+from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.payloads import decode, decode_error
+from agnt5.exceptions import PayloadError
+from agnt5.payloads import decode, decode_error, encode_error
 
 
 def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
@@ -33,6 +37,21 @@ def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
             future.set_result(outcome.answer)
         case _:
             assert_never(outcome)
+
+
+def last_command(
+    task: asyncio.Future[Any], encode: Callable[[object, str], JsonValue], where: str
+) -> c.RunCommand:
+    """What the end of a body means for its run."""
+    if task.cancelled():
+        return c.CancelRun()
+    error = task.exception()
+    if error is None:
+        try:
+            return c.CompleteRun(encode(task.result(), where))
+        except PayloadError as problem:
+            error = problem
+    return c.FailRun(encode_error(error))
 
 
 def _error_of(failed: f.StepFailed, original: object) -> BaseException:

@@ -58,8 +58,9 @@ class Reader:
         answers: list[tuple[OnRead, str, History | AGNT5Error]] = []
         try:
             rows = self._log.read_many([stream for stream, _ in wanted])
-        except AGNT5Error as error:
-            answers = [(on_read, stream, error) for stream, on_read in wanted]
+        except Exception as error:  # noqa: BLE001 - this thread reads for every run: it must not die
+            failure = _failure(error)
+            answers = [(on_read, stream, failure) for stream, on_read in wanted]
         else:
             for stream, on_read in wanted:
                 answers.append((on_read, stream, self._decoded(rows.get(stream, []))))
@@ -73,8 +74,16 @@ class Reader:
     def _decoded(rows: list[StoredFact]) -> History | AGNT5Error:
         try:
             return decode_history(rows)
-        except StoreError as error:
-            return error
+        except Exception as error:  # noqa: BLE001 - the same
+            return _failure(error)
+
+
+def _failure(error: Exception) -> AGNT5Error:
+    if isinstance(error, AGNT5Error):
+        return error
+    failure = StoreError(f"the log could not be read: {error!r}")
+    failure.__cause__ = error
+    return failure
 
 
 def _deliver(answers: list[tuple[OnRead, str, History | AGNT5Error]]) -> None:

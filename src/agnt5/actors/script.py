@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, spawn
-from agnt5.actors.outcomes import settle
+from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, InlineWork, Work
 from agnt5.actors.replay import Replay
@@ -356,19 +356,8 @@ class Script:
             self._replay.close()
             self._replay = None
         self.frozen = True
-        self._channel.command(self._last_command(task))
-
-    def _last_command(self, task: asyncio.Future[Any]) -> c.RunCommand:
-        if task.cancelled():
-            return c.CancelRun()
-        error = task.exception()
-        if error is None:
-            try:
-                where = f"result of {self._definition.kind} {self._definition.name!r}"
-                return c.CompleteRun(self._channel.encode(task.result(), where))
-            except PayloadError as problem:
-                error = problem
-        return c.FailRun(encode_error(error))
+        where = f"result of {self._definition.kind} {self._definition.name!r}"
+        self._channel.command(last_command(task, self._channel.encode, where))
 
     async def _run_inline(self, key: str, work: InlineWork) -> None:
         started = time.perf_counter_ns()
