@@ -59,15 +59,6 @@ class _Base:
         """The runtime that serves this client; started on first use if the process has none."""
         return self._given or find_runtime(self._store)
 
-    def _new(
-        self,
-        component: str,
-        input_data: Mapping[str, Any] | None,
-        component_type: str,
-        options: Mapping[str, Any],
-    ) -> NewRun:
-        return NewRun(component, input_data, component_type, **options)
-
 
 class Client(_Base):
     """For ordinary code: scripts, threads, synchronous web handlers.
@@ -142,14 +133,16 @@ class Client(_Base):
             UnknownComponentError: When there is no such component.
             StoreError: When it cannot be recorded.
         """
-        options = {
-            "session_id": session_id,
-            "user_id": user_id,
-            "metadata": metadata,
-            "idempotency_key": idempotency_key,
-            "run_id": run_id,
-        }
-        new = self._new(component, input_data, component_type, options)
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
         limit = self.timeout if timeout is None else timeout
         return self._ask(lambda rt: rt.runs.run(new, limit))
 
@@ -166,14 +159,16 @@ class Client(_Base):
         run_id: str | None = None,
     ) -> SubmitResponse:
         """Start a run and return as soon as it is accepted durably. See :meth:`run`."""
-        options = {
-            "session_id": session_id,
-            "user_id": user_id,
-            "metadata": metadata,
-            "idempotency_key": idempotency_key,
-            "run_id": run_id,
-        }
-        new = self._new(component, input_data, component_type, options)
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
         return self._ask(lambda rt: rt.runs.submit(new))
 
     def get_status(self, run_id: str) -> StatusResponse:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from pydantic import JsonValue
 
 from agnt5.actors.bus import Bus
+from agnt5.actors.run import CLOSED
 from agnt5.answers import events_response, maybe, response_of, status_response, when
 from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
@@ -24,6 +25,7 @@ from agnt5.exceptions import (
     InvalidInputError,
     RunNotFoundError,
     RuntimeClosedError,
+    StoreError,
     VersionConflictError,
 )
 from agnt5.new_run import NewRun, check_new_run
@@ -40,6 +42,7 @@ from agnt5.responses import (
 
 logger = logging.getLogger("agnt5.client")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -152,12 +155,12 @@ class Runs:
                 started_at=maybe(row.started_at),
                 session_id=row.session_id,
             )
-        return await asyncio.to_thread(self._answer, log, row)
+        return await self._look(self._answer, log, row)
 
     async def get_events(self, run_id: str) -> EventsResponse:
         """Every recorded event of a run, in the public vocabulary."""
         row = await self._row(run_id)
-        stored = await asyncio.to_thread(self.bus.log.read, run_id)
+        stored = await self._look(self.bus.log.read, run_id)
         return events_response(row, stored)
 
     async def list_runs(
@@ -165,7 +168,7 @@ class Runs:
     ) -> list[StatusResponse]:
         """Runs, the newest first."""
         log = self.bus.log
-        rows = await asyncio.to_thread(
+        rows = await self._look(
             log.list_runs, status=status, component=component, limit=limit, before=before
         )
         return [status_response(row) for row in rows]
@@ -233,7 +236,7 @@ class Runs:
         scope = key_scope(new.kind, new.component, key)
         lock = self._keys.setdefault(scope, asyncio.Lock())
         async with lock:
-            bound = await asyncio.to_thread(self.bus.log.key_binding, scope)
+            bound = await self._look(self.bus.log.key_binding, scope)
             row = None if bound is None else await self._row(bound.run_id)
             if bound is None or row is None or row.status in {"failed", "cancelled"}:
                 replaces = bound.run_id if bound else None
@@ -305,8 +308,18 @@ class Runs:
         ask(reply)
         await answer
 
+    async def _look(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read from the log, which may be closed at any moment."""
+        bus = self.bus
+        try:
+            return await asyncio.to_thread(ask, *args, **kwargs)
+        except StoreError:
+            if bus.closing:
+                raise CLOSED from None
+            raise
+
     async def _row(self, run_id: str) -> RunRow:
-        row = await asyncio.to_thread(self.bus.log.run_row, run_id)
+        row = await self._look(self.bus.log.run_row, run_id)
         if row is None:
             msg = f"there is no run {run_id!r} in this store"
             raise RunNotFoundError(msg)

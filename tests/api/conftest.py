@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.helpers import end_processes
 
 from agnt5 import FunctionRegistry, WorkflowRegistry
 from agnt5.events.stores.memory import MemoryLog
@@ -16,6 +17,13 @@ def registries():
     yield
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
+
+
+@pytest.fixture(autouse=True)
+def processes():
+    """A failed test leaves no process behind."""
+    yield
+    end_processes()
 
 
 @pytest.fixture(params=["sqlite", "memory"])

@@ -84,7 +84,7 @@ def python(
     start = [str(code)] if isinstance(code, Path) else ["-c", code]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(_paths())} | options.pop("env", {})
     environment.pop("AGNT5_STORE", None)
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-W", warnings, *start, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,6 +92,23 @@ def python(
         env=environment,
         **options,
     )
+    started.append(process)
+    return process
+
+
+started: list[subprocess.Popen[str]] = []
+
+
+def end_processes() -> None:
+    """End whatever a failed test has left running."""
+    while started:
+        process = started.pop()
+        if process.poll() is None:
+            process.kill()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        process.wait()
 
 
 def _paths() -> list[str]:

@@ -72,7 +72,7 @@ async def test_a_sleeping_run_comes_back_by_itself(store):
 
 
 async def test_many_sleepers_leave_memory(store):
-    """Two hundred sleeping runs: none in memory, all awake at their time, the earliest first."""
+    """Two hundred sleepers: none in memory, all awake at their time, the earliest first."""
     clock = ManualClock()
     woken = []
 
@@ -97,7 +97,7 @@ async def test_many_sleepers_leave_memory(store):
 
 
 async def test_the_body_of_a_parked_run_ends_without_effects(store):
-    """``except BaseException`` and ``finally`` run on the way out; their durable calls do nothing."""
+    """``except BaseException`` and ``finally`` run on the way out; durable calls there do nothing."""
     effects, ways_out = [], []
 
     @function
@@ -117,7 +117,7 @@ async def test_the_body_of_a_parked_run_ends_without_effects(store):
             try:
                 await ctx.step("named", lambda: effects.append("named"))
                 await ctx.sleep(1)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - what is tested
                 ways_out.append("swallowed")
             await ctx.step(effect, "finally")
 
@@ -138,14 +138,14 @@ async def test_the_body_of_a_parked_run_ends_without_effects(store):
 
 
 async def test_a_body_that_swallows_everything_is_still_closed(store):
-    """``while True: try ... except BaseException: pass`` does not hold the runtime, nor lose the run."""
+    """A loop around ``except BaseException: pass`` neither holds the runtime nor loses the run."""
 
     @workflow
     async def stubborn(ctx):
         while True:
             try:
                 return await ctx.wait_for_signal("go")
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - what is tested
                 pass
 
     async with Runtime(store, park_after=0) as runtime:

@@ -408,7 +408,7 @@ WORKER = textwrap.dedent("""
 
     @function
     async def slow():
-        sys.stdout.write("begun\n")
+        sys.stdout.write("begun\\n")
         sys.stdout.flush()
         await asyncio.sleep({"short": 0.3, "long": 30}.get(how, 0))
         return "slow"
@@ -416,7 +416,7 @@ WORKER = textwrap.dedent("""
     @function
     def blocking():
         time.sleep(0.01)
-        sys.stdout.write("begun\n")
+        sys.stdout.write("begun\\n")
         sys.stdout.flush()
         time.sleep({"short": 0.3, "long": 30}.get(how, 0))
         return "slow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.api.helpers import event_types, twice, until, written
+from tests.api.helpers import event_types, until, written
 
 from agnt5 import AsyncClient, InvalidInputError, Runtime, function, workflow
 
@@ -307,30 +307,26 @@ async def test_a_question_survives_restarts(store):
 
 async def test_answers_replay(store):
     """An answered question gives the same answer on replay, without asking again."""
-    asked_once = []
+    seen = []
 
-    async def body(ctx):
-        if not asked_once:
-            asked_once.append(1)
-            loop = asyncio.get_running_loop()
+    @workflow
+    async def asks(ctx):
+        seen.append(await ctx.wait_for_user("Sure?"))
+        await ctx.wait_for_signal("go")
+        return "done"
 
-            async def person():
-                from agnt5 import Runtime
-                from agnt5.runtime import _open
-
-                runtime: Runtime = _open[-1]
-                client = AsyncClient(runtime=runtime)
-                while (await client.get_status(ctx.run_id)).status != "awaiting_user_input":
-                    await asyncio.sleep(0.001)
-                await client.resume(ctx.run_id, "yes")
-
-            import contextvars
-
-            loop.create_task(person(), context=contextvars.Context())
-        return await ctx.wait_for_user("Sure?")
-
-    live, replayed = await twice(store, body)
-    assert live == replayed == "yes"
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("asks", {}, "workflow", run_id="r")
+        await client.resume("r", "yes")
+        await until(lambda: seen)
+        await runtime.aclose(grace=0)
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.signal("r", "go")
+        assert (await client.wait_for_result("r", 10)).is_success
+        assert (await event_types(client, "r")).count("approval.requested") == 1
+    assert seen == ["yes", "yes"]
 
 
 async def test_cancelling_a_run_that_waits_for_a_person(client):

@@ -46,7 +46,7 @@ class Site:
         paths = [os.environ.get("PYTHONPATH", ""), str(ROOT / "src"), str(ROOT)]
         arguments = [self.store, self.witness, self.rounds, self.runs, mode]
         return subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.e2e.worker", *map(str, arguments)],
+            [sys.executable, "-W", "error", "-m", "tests.e2e.busy_worker", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -73,9 +73,9 @@ class Site:
             if err:
                 self.problems.append(err)
 
-    def terminate(self, number: int, rng: random.Random) -> None:
+    def terminate(self, number: int, rng: random.Random, mode: str) -> None:
         """Ask a worker to stop at a random moment: it must end well."""
-        worker = self.start("serve")
+        worker = self.start(mode)
         said(worker, "ready", 30)
         if said(worker, "done", rng.uniform(0.0, 0.3)):
             self.rounds += 1
@@ -144,35 +144,30 @@ def judge_history(run_id, facts, history):
         yield f"its output is {last.output!r}"
     if sum(isinstance(fact, TERMINAL) for fact in facts) != 1:
         yield "it ended more than once"
-    outcomes = defaultdict(int)
-    attempts = defaultdict(list)
-    retry_at = {}
+    ended = [fact.key for fact in facts if isinstance(fact, f.StepCompleted | f.StepFailed)]
+    if len(ended) != len(set(ended)):
+        yield "a step has two outcomes"
+    failed = [fact for fact in facts if isinstance(fact, f.StepAttemptFailed)]
+    if [fact.attempt for fact in failed] != ([0, 1] if name == "retrying" else []):
+        yield f"{len(failed)} attempts failed"
+    yield from judge_times(history)
+
+
+def judge_times(history):
+    """Retries and sleeps that ended too early."""
     due_at = {}
     for fact, _, at in history:
         match fact:
-            case f.StepCompleted() | f.StepFailed():
-                outcomes[fact.key] += 1
             case f.StepAttemptFailed():
-                attempts[fact.key].append(fact.attempt)
-                retry_at[fact.key] = fact.retry_at
+                due_at[fact.key] = fact.retry_at
                 if fact.retry_at - at != 20_000:
                     yield f"{fact.key}: the delay is {fact.retry_at - at} us"
-            case f.StepStarted():
-                if at < retry_at[fact.key]:
-                    yield f"{fact.key}: attempt {fact.attempt} was early"
             case f.TimerScheduled():
                 due_at[fact.key] = fact.due_at
-            case f.TimerFired():
-                if at < due_at[fact.key]:
-                    yield f"{fact.key}: the sleep was shortened"
+            case f.StepStarted() | f.TimerFired() if at < due_at[fact.key]:
+                yield f"{fact.key}: {fact.topic} was early"
             case _:
                 pass
-    for key, count in outcomes.items():
-        if count > 1:
-            yield f"{key} has {count} outcomes"
-    for key, numbers in attempts.items():
-        if numbers != [0, 1]:
-            yield f"{key}: attempts {numbers} failed"
 
 
 def judge_witness(site: Site) -> list[str]:

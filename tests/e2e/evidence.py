@@ -30,8 +30,6 @@ class Process:
         self._news = threading.Condition()
         self._over = False
         arguments = (mode, folder / "store.db", folder / "witness.txt", seed, count)
-        self._errors = (folder / "stderr.txt").open("a")
-        # The helper gives us pipes; the errors are read by a thread as well.
         self.popen: subprocess.Popen[str] = python(WORKER, *arguments, cwd=folder)
         self.pid = self.popen.pid
         self.error = ""
@@ -52,8 +50,6 @@ class Process:
     def _complain(self) -> None:
         assert self.popen.stderr is not None
         self.error = self.popen.stderr.read()
-        self._errors.write(self.error)
-        self._errors.close()
 
     def said(self, word: str, times: int = 1, seconds: float = 60) -> bool:
         """Wait until it has said something so often, or has ended; whether it has."""

@@ -51,8 +51,8 @@ def one_round(folder: Path, seed: int) -> Round:
             time.sleep(rng.uniform(0.0, 0.25))  # the instant of the kill: while it starts
         else:
             delay = rng.uniform(0.005, 0.4 if rng.random() < 0.25 else 0.15)
-            assert process.said("READY"), _complaint(process, folder, seed)
-            time.sleep(delay)  # the instant of the kill
+            if process.said("READY"):
+                time.sleep(delay)  # the instant of the kill
         killed = process.kill()
         assert killed or "DONE" in process.lines, _complaint(process, folder, seed)
         assert "Traceback" not in process.error, _complaint(process, folder, seed)
@@ -105,3 +105,46 @@ def test_kill_9_at_any_instant(tmp_path):
     assert kills >= (200 if CI else 40)
     assert cut_off >= kills // 10, "the kills have hit hardly any step"
     assert unknown > 0
+
+
+def test_the_judge_sees(tmp_path):
+    """What the checks above are for, they find: each sort of damage, done to an honest history."""
+    process = Process("work", tmp_path, 1, 6)
+    assert process.end() == 0, process.error
+    rows, witnessed = read_rows(tmp_path / "store.db"), read_witness(tmp_path / "witness.txt")
+    streams = check_streams(rows)
+    check_ended(streams, streams)
+    assert check_witness(rows, witnessed).cut_off == 0
+
+    done = next(row for row in rows if row.topic == "StepCompleted")
+    line = next(line for line in witnessed if (line.stream, line.key) == (done.stream, done.step))
+    again = line._replace(at_us=done.at + 1)
+    failed = next(row for row in rows if row.topic == "StepAttemptFailed")
+    first = next(w for w in witnessed if (w.stream, w.key) == (failed.stream, failed.step))
+    once = next(line for line in witnessed if "at_most_once" in line.key)
+    for wrong, message in [
+        ([*witnessed, again], "ran again"),
+        ([*witnessed, first._replace(at_us=failed.at + 1)], "ran again"),
+        ([*witnessed, once], "at most once"),
+        ([each for each in witnessed if each is not line], "nobody did it"),
+        ([line._replace(idempotency_key="0" * 32)], "Witnessed"),
+    ]:
+        with pytest.raises(AssertionError, match=message):
+            check_witness(rows, wrong)
+
+    last = next(row for row in rows if row.topic == "RunCompleted")
+    for wrong in (
+        [row for row in rows if row is not done],
+        [*rows, last._replace(version=last.version + 1)],
+        [*rows, last],
+        [*rows, done._replace(version=last.version + 1)],
+    ):
+        with pytest.raises(AssertionError):
+            check_streams(wrong)
+    for damaged in (
+        {run_id: facts for run_id, facts in streams.items() if run_id != last.stream},
+        streams | {last.stream: streams[last.stream][:-1]},
+        streams | {last.stream: [*streams[last.stream][:-1], last._replace(state={"output": []})]},
+    ):
+        with pytest.raises((AssertionError, ValueError)):
+            check_ended(damaged, streams)

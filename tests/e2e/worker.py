@@ -11,7 +11,6 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,137 +32,165 @@ PAD = "x" * 2000
 QUICK = {"max_attempts": 3, "initial_interval_ms": 15, "max_interval_ms": 40}
 
 
-def witness_to(path: str | Path) -> Callable[[str, str, str, int], None]:
-    """What a step calls first: one line, in one write, that survives the death of the process."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+_witness = -1
 
-    def note(run_id: str, key: str, idempotency_key: str, attempt: int) -> None:
-        os.write(fd, f"{run_id} {key} {idempotency_key} {attempt} {time.time_ns()}\n".encode())
 
-    return note
+def note(run_id: str, key: str, idempotency_key: str, attempt: int) -> None:
+    """What a step does first: one line, in one write, that survives the death of the process."""
+    line = f"{run_id} {key} {idempotency_key} {attempt} {time.time_ns()}\n"
+    os.write(_witness, line.encode())
+
+
+def note_attempt(ctx: FunctionContext) -> None:
+    """The same, for a function."""
+    assert ctx._info is not None
+    note(ctx.run_id, ctx._info.key, ctx.idempotency_key, ctx.attempt)
+
+
+def note_inline(run_id: str, key: str, value: Any) -> Any:
+    """The same, as an inline step: it has no idempotency key of its own."""
+    note(run_id, key, "-", 0)
+    return value
+
+
+# Steps.
+
+
+async def add(ctx: FunctionContext, a: int, b: int) -> int:
+    note_attempt(ctx)
+    await asyncio.sleep(0.002 * (b % 4))
+    return a + b
+
+
+def on_thread(ctx: FunctionContext, n: int) -> int:
+    note_attempt(ctx)
+    time.sleep(0.005)
+    return n * 2
+
+
+async def flaky(ctx: FunctionContext, n: int) -> int:
+    note_attempt(ctx)
+    if ctx.attempt == 0:
+        raise OSError("the first attempt fails")
+    return n + 7
+
+
+async def hopeless(ctx: FunctionContext) -> int:
+    note_attempt(ctx)
+    raise OSError("every attempt fails")
+
+
+async def at_most_once(ctx: FunctionContext, n: int) -> int:
+    note_attempt(ctx)
+    await asyncio.sleep(0.01)
+    return n
+
+
+async def slow(ctx: FunctionContext, seconds: float) -> str:
+    note_attempt(ctx)
+    say("BEGUN")
+    await asyncio.sleep(seconds)
+    return "slow"
+
+
+def slow_on_thread(ctx: FunctionContext, seconds: float) -> str:
+    note_attempt(ctx)
+    say("BEGUN")
+    time.sleep(seconds)
+    return "slow"
+
+
+async def padded(ctx: FunctionContext, n: int) -> str:
+    note_attempt(ctx)
+    return PAD + str(n)
+
+
+# Workflows.
+
+
+async def chain(ctx: WorkflowContext, n: int) -> list[int]:
+    """One step after the other."""
+    total, seen = n, []
+    for i in range(6):
+        total = await ctx.step("add", total, i)
+        seen.append(total)
+    total = await ctx.step("square", lambda: note_inline(ctx.run_id, ":square#0", total**2))
+    await ctx.sleep(0.05)
+    total = await ctx.step("on_thread", total)
+    total = await ctx.step("flaky", total)
+    return [*seen, total, len(await ctx.step("padded", n))]
+
+
+async def sequence(ctx: WorkflowContext, start: int, pause: float) -> int:
+    """A branch: steps and a sleep."""
+    value = await ctx.step("add", start, 1)
+    await ctx.sleep(pause)
+    value = await ctx.step("on_thread", value)
+    return await ctx.step("add", value, 2)
+
+
+async def nested(ctx: WorkflowContext, start: int) -> int:
+    """A branch of branches."""
+    pause = 0.05 + 0.01 * (start % 5)
+    return sum(
+        await asyncio.gather(
+            sequence(ctx, start, pause),
+            sequence(ctx, start + 1, 0.1),
+            ctx.step("flaky", start),
+        )
+    )
+
+
+async def fan(ctx: WorkflowContext, n: int) -> list[Any]:
+    """Branches; the raw coroutines given to ``parallel`` become inline steps with steps inside."""
+    first = await ctx.parallel(ctx.step("add", n, 3), nested(ctx, n), sequence(ctx, n, 0.3))
+    second = await asyncio.gather(nested(ctx, n + 1), nested(ctx, n + 2), ctx.sleep(0.15))
+    return [*first, *second]
+
+
+async def hard(ctx: WorkflowContext, n: int) -> list[Any]:
+    """Races, failures that are caught, and steps that must not run twice."""
+
+    async def once(k: int) -> int | str:
+        try:
+            return await ctx.step("at_most_once", k)
+        except UnknownOutcomeError:
+            return "unknown"
+
+    async def without_hope() -> str:
+        try:
+            return str(await ctx.step("hopeless"))
+        except OSError as error:
+            return str(error)
+
+    race = [ctx.step("add", n, 1), ctx.step("on_thread", n)]
+    order = [await each for each in asyncio.as_completed(race)]
+    async with ctx.timeout(60):
+        together = await asyncio.gather(once(n), without_hope(), once(n + 1))
+    return [sorted(order), *together, await once(n + 2)]
+
+
+async def outlasts(ctx: WorkflowContext, name: str, seconds: float) -> list[str]:
+    """A step that takes its time, and one after it."""
+    first = await ctx.step(name, seconds)
+    return [first, await ctx.step("second", lambda: note_inline(ctx.run_id, ":second#0", "second"))]
 
 
 def install(witness: str | Path) -> None:
-    """Register the workflows of this file, and nothing else."""
+    """Register what is in this file, and nothing else."""
+    global _witness
+    if _witness != -1:
+        os.close(_witness)
+    _witness = os.open(witness, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
-    note = witness_to(witness)
-
-    def of(ctx: FunctionContext) -> None:
-        assert ctx._info is not None
-        note(ctx.run_id, ctx._info.key, ctx.idempotency_key, ctx.attempt)
-
-    @function
-    async def add(ctx: FunctionContext, a: int, b: int) -> int:
-        of(ctx)
-        await asyncio.sleep(0.002 * (b % 4))
-        return a + b
-
-    @function
-    def on_thread(ctx: FunctionContext, n: int) -> int:
-        of(ctx)
-        time.sleep(0.005)
-        return n * 2
-
-    @function(retries=QUICK)
-    async def flaky(ctx: FunctionContext, n: int) -> int:
-        of(ctx)
-        if ctx.attempt == 0:
-            raise OSError("the first attempt fails")
-        return n + 7
-
-    @function(retries=QUICK)
-    async def hopeless(ctx: FunctionContext) -> int:
-        of(ctx)
-        raise OSError("every attempt fails")
-
-    @function(recovery="fail")
-    async def at_most_once(ctx: FunctionContext, n: int) -> int:
-        of(ctx)
-        await asyncio.sleep(0.01)
-        return n
-
-    @function
-    async def slow(ctx: FunctionContext, seconds: float) -> str:
-        of(ctx)
-        say("BEGUN")
-        await asyncio.sleep(seconds)
-        return "slow"
-
-    @function
-    def slow_on_thread(ctx: FunctionContext, seconds: float) -> str:
-        of(ctx)
-        say("BEGUN")
-        time.sleep(seconds)
-        return "slow"
-
-    @function
-    async def padded(ctx: FunctionContext, n: int) -> str:
-        of(ctx)
-        return PAD + str(n)
-
-    def inline(run_id: str, key: str, value: Any) -> Any:
-        note(run_id, key, "-", 0)
-        return value
-
-    @workflow
-    async def chain(ctx: WorkflowContext, n: int) -> list[int]:
-        total, seen = n, []
-        for i in range(6):
-            total = await ctx.step(add, total, i)
-            seen.append(total)
-        total = await ctx.step("square", lambda: inline(ctx.run_id, ":square#0", total**2))
-        await ctx.sleep(0.05)
-        total = await ctx.step(on_thread, total)
-        total = await ctx.step(flaky, total)
-        return [*seen, total, len(await ctx.step(padded, n))]
-
-    @workflow
-    async def fan(ctx: WorkflowContext, n: int) -> list[Any]:
-        async def sequence(start: int, pause: float) -> int:
-            value = await ctx.step(add, start, 1)
-            await ctx.sleep(pause)
-            value = await ctx.step(on_thread, value)
-            return await ctx.step(add, value, 2)
-
-        async def nested(start: int) -> int:
-            return sum(
-                await asyncio.gather(
-                    sequence(start, 0.05 + 0.01 * (n % 5)),
-                    sequence(start + 1, 0.1),
-                    ctx.step(flaky, start),
-                )
-            )
-
-        # Raw coroutines become inline steps with steps inside.
-        first = await ctx.parallel(ctx.step(add, n, 3), nested(n), sequence(n, 0.3))
-        second = await asyncio.gather(nested(n + 1), nested(n + 2), ctx.sleep(0.15))
-        return [*first, *second]
-
-    @workflow
-    async def hard(ctx: WorkflowContext, n: int) -> list[Any]:
-        async def once(k: int) -> int | str:
-            try:
-                return await ctx.step(at_most_once, k)
-            except UnknownOutcomeError:
-                return "unknown"
-
-        async def without_hope() -> str:
-            try:
-                return str(await ctx.step(hopeless))
-            except OSError as error:
-                return str(error)
-
-        race = [ctx.step(add, n, 1), ctx.step(on_thread, n)]
-        order = [await each for each in asyncio.as_completed(race)]
-        async with ctx.timeout(60):
-            together = await asyncio.gather(once(n), without_hope(), once(n + 1))
-        return [sorted(order), *together, await once(n + 2)]
-
-    @workflow
-    async def outlasts(ctx: WorkflowContext, name: str, seconds: float) -> list[str]:
-        first = await ctx.step(name, seconds)
-        return [first, await ctx.step("second", lambda: inline(ctx.run_id, ":second#0", "second"))]
+    for handler in (add, on_thread, slow, slow_on_thread, padded):
+        function(handler)
+    for handler in (flaky, hopeless):
+        function(retries=QUICK)(handler)
+    function(recovery="fail")(at_most_once)
+    for body in (chain, fan, hard, outlasts):
+        workflow(body)
 
 
 def _sequence(start: int) -> int:
@@ -237,19 +264,27 @@ async def work(store: str, seed: int, count: int) -> None:
 
 
 OUTLASTING = [("slow", "outlasts-slow"), ("slow_on_thread", "outlasts-thread")]
+OUTLASTS_S = 1.0
+"""Well above the time from its start to a signal, well below the grace."""
+Submission = tuple[str, str, str, dict[str, Any]]
+
+
+def submissions(count: int) -> list[Submission]:
+    """Runs, and two more with an attempt that takes its time: id, component, kind, input."""
+    long: list[Submission] = [
+        (run_id, "outlasts", "workflow", {"name": name, "seconds": OUTLASTS_S})
+        for name, run_id in OUTLASTING
+    ]
+    return [*((i, c, kind, {"n": n}) for i, c, kind, n in map(run_of, range(count))), *long]
 
 
 async def serve(store: str, count: int) -> None:
-    """Submit runs with an attempt of half a second and others, and serve until a signal."""
+    """Submit runs and serve until a signal."""
     runtime = Runtime(store, park_after=0.2)
     await runtime.start()
     client = AsyncClient(runtime=runtime)
-    for name, run_id in OUTLASTING:
-        given = {"name": name, "seconds": 0.5}
-        await client.submit("outlasts", given, "workflow", run_id=run_id, idempotency_key=run_id)
-        say(f"ACK {run_id}")
-    for run_id, component, kind, n in map(run_of, range(count)):
-        await client.submit(component, {"n": n}, kind, run_id=run_id, idempotency_key=run_id)
+    for run_id, component, kind, given in submissions(count):
+        await client.submit(component, given, kind, run_id=run_id, idempotency_key=run_id)
         say(f"ACK {run_id}")
     asyncio.get_running_loop().call_soon(say, "READY")
     await runtime.serve()
@@ -259,15 +294,12 @@ async def serve(store: str, count: int) -> None:
 def script(store: str, count: int) -> None:
     """A plain program: submit with a client, then wait for everything."""
     client = Client(store=store)
-    for name, run_id in OUTLASTING:
-        given = {"name": name, "seconds": 0.5}
-        client.submit("outlasts", given, "workflow", run_id=run_id, idempotency_key=run_id)
-        say(f"ACK {run_id}")
-    for run_id, component, kind, n in map(run_of, range(count)):
-        client.submit(component, {"n": n}, kind, run_id=run_id, idempotency_key=run_id)
+    everything = submissions(count)
+    for run_id, component, kind, given in everything:
+        client.submit(component, given, kind, run_id=run_id, idempotency_key=run_id)
         say(f"ACK {run_id}")
     say("READY")
-    for run_id in [*(i for _, i in OUTLASTING), *(run_of(i)[0] for i in range(count))]:
+    for run_id, *_ in everything:
         assert client.wait_for_result(run_id, 60).is_success, run_id
     say("DONE")
 

@@ -184,6 +184,11 @@ Node = (
 )
 
 
+def unkeyed(step: Step) -> Step:
+    """Without a chosen key, which inside inline steps is a known defect."""
+    return replace(step, key=None)
+
+
 def kids_of(node: Node) -> tuple[Node, ...]:
     """The parts of a program."""
     match node:
@@ -360,8 +365,7 @@ class Interpreter:
         match node:
             case Step():
                 if not traced:
-                    # A chosen key inside an inline step is a known defect: see test_known_defects.
-                    node = replace(node, key=None)
+                    node = unkeyed(node)
                 return await self.step(node, at, traced)
             case Sleep(seconds):
                 future: Any = self.ctx.sleep(seconds)
@@ -395,7 +399,7 @@ class Interpreter:
                 return await self.waited(future, at, traced)
             case Asked(steps):
                 if not traced:
-                    steps = tuple(replace(step, key=None) for step in steps)
+                    steps = tuple(map(unkeyed, steps))
                 futures = [self.ask(s, f"{at}.{i}") for i, s in enumerate(steps)]
                 back = list(enumerate(futures))[::-1]
                 return [await self.waited(f, f"{at}.{i}", traced) for i, f in back]
@@ -464,10 +468,8 @@ class Interpreter:
         key = getattr(future, "key", None)
         try:
             value = await future
-        except BodyClosed:
-            raise
-        except asyncio.CancelledError:
-            self.note(traced, at, key, "cancelled")
+        except (BodyClosed, asyncio.CancelledError):
+            # Not noted: losers are cancelled in the order of a set, as in everybody's code.
             raise
         except Exception as error:
             self.check_durable(key)
@@ -493,8 +495,7 @@ class Interpreter:
         calls: list[Any] = []
         for i, kid in enumerate(kids):
             if isinstance(kid, Step):
-                kid = kid if traced else replace(kid, key=None)
-                calls.append(self.ask(kid, f"{at}.{i}"))
+                calls.append(self.ask(kid if traced else unkeyed(kid), f"{at}.{i}"))
             else:
                 calls.append(self.beside(kid, f"{at}.{i}"))
         return [seen(value) for value in await self.ctx.parallel(*calls)]
@@ -536,13 +537,13 @@ class Interpreter:
     async def group(self, kids: tuple[Node, ...], at: str, traced: bool) -> Any:
         results: list[Any] = []
 
-        async def one(coro: Any) -> None:
-            results.append(await coro)
+        async def one(i: int, kid: Node) -> None:
+            results.append(await self.run(kid, f"{at}.{i}", traced))
 
         try:
             async with asyncio.TaskGroup() as group:
-                for coro in self.branches(kids, at, traced):
-                    group.create_task(one(coro))
+                for i, kid in enumerate(kids):
+                    group.create_task(one(i, kid))
         except* Exception as errors:
             results.append(seen(errors))
         self.note(traced, at, "group", repr(results))

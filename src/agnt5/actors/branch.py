@@ -216,6 +216,22 @@ def spawn(
     return task
 
 
+_sentinels: list[asyncio.Future[Any]] = []
+"""One task per open runtime that only the end of its loop cancels, together with every other."""
+
+
+async def _until_cancelled() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def is_ending(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether ``asyncio.run`` has begun to cancel whatever is left on the loop."""
+    return any(
+        each.get_loop() is loop and isinstance(each, asyncio.Task) and bool(each.cancelling())
+        for each in _sentinels
+    )
+
+
 def chain_task_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
     """Number the tasks of bodies on this loop from now on; returns what undoes it."""
     previous = loop.get_task_factory()
@@ -228,8 +244,13 @@ def chain_task_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         return spawn(branch.child(), coro, make, loop, **kwargs)
 
     loop.set_task_factory(factory)
+    sentinel = make(loop, _until_cancelled(), name="agnt5 sentinel")
+    _sentinels.append(sentinel)
 
     def undo() -> None:
+        _sentinels.remove(sentinel)
+        if not loop.is_closed():
+            sentinel.cancel()
         if loop.get_task_factory() is factory and not loop.is_closed():
             loop.set_task_factory(previous)
 

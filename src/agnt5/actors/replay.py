@@ -45,6 +45,8 @@ class Replay:
         self._held: dict[str, MakeCommand] = {}
         self._lines: dict[str, str | None] = {}
         self._judging = False
+        self._unheard = False
+        """The body has asked for something since the walk last went on."""
         self._stall: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -61,6 +63,7 @@ class Replay:
         """The body has called for an operation."""
         self._held[key] = make_command
         self._lines[key] = line
+        self._unheard = True
         self._walk.ask(key)
 
     def give_up(self, key: str) -> None:
@@ -69,6 +72,7 @@ class Replay:
 
     def advance(self) -> Delivery | None:
         """The next thing to hand over; None when the body must move first, or it is over."""
+        self._unheard = False
         delivery = self._walk.advance()
         if delivery is None and not self._walk.is_over:
             self._wait_for_body()
@@ -76,9 +80,7 @@ class Replay:
 
     def finish(self) -> bool:
         """The body has ended: whether the history ends there, too."""
-        while self._walk.advance() is not None:
-            pass
-        return self._walk.is_over
+        return self._walk.finish()
 
     def unrecorded(self) -> list[c.RunCommand]:
         """What the log does not hold: waits that were given up, then new calls, in their order."""
@@ -117,7 +119,9 @@ class Replay:
     def _judge(self) -> None:
         """A single task that awaits a call which the log does not hold can never ask for more."""
         self._judging = False
-        if self._body.closed or self._walk.is_over or len(self._body.guards) != 1:
+        if self._unheard or self._body.closed or self._walk.is_over:
+            return
+        if len(self._body.guards) != 1:
             return
         (guard,) = self._body.guards
         waiting = guard.waiting_on

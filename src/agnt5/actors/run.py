@@ -9,6 +9,7 @@ from typing import Protocol, assert_never
 
 from pydantic import JsonValue
 
+from agnt5.actors.branch import is_ending
 from agnt5.actors.clock import Alarm, Clock
 from agnt5.actors.eventsourced import EventSourced
 from agnt5.actors.executor import Attempt, Cancel, Failure, Success
@@ -150,6 +151,16 @@ class RunActor(EventSourced):
         for key in list(self._handlers):
             self._cancel_attempt(key)
         self.stop(reason)
+
+    def receive(self, batch: Sequence[Envelope[c.RunCommand]]) -> None:
+        """Decide; unless the loop ends and cancels every task, which is a fact of no run."""
+        if not is_ending(self._loop):
+            super().receive(batch)
+            return
+        self.shut(CLOSED)
+        for envelope in batch:
+            if envelope.reply is not None:
+                envelope.reply(CLOSED)
 
     def crashed(self, error: Exception) -> None:
         """Tell the supervisor."""

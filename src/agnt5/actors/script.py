@@ -140,7 +140,7 @@ class Script:
             # Closed is no error: a loop that catches everything would never wait again.
             if work is not None:
                 work.discard()
-            return known or StepFuture(self, key)
+            return StepFuture(self, key) if self.closed or known is None else known
         replay = self._replay
         command = None if replay is not None and replay.knows(key) else make_command()
         future = StepFuture(self, key)
@@ -207,6 +207,8 @@ class Script:
 
     def cancel_attempt(self, key: str) -> None:
         """Nobody wants the result of a step."""
+        if self._replay is not None:
+            self._replay.owed.pop(key, None)
         task = self._inline.pop(key, None)
         if task is not None:
             task.cancel()
@@ -235,8 +237,9 @@ class Script:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an inline step is under way."""
-        return any(not task.done() for task in self._inline.values())
+        """Whether an inline step is under way, and does not just wait for steps of its own."""
+        under_way = any(not task.done() for task in self._inline.values())
+        return under_way and not waits_only_for(self.guards, StepFuture)
 
     @property
     def only_waits(self) -> bool:
@@ -303,14 +306,15 @@ class Script:
             delivery = replay.advance()
             if delivery is not None:
                 return delivery
-            if not replay.is_over:
-                for key in replay.unentered():
-                    self._start(key, replay.owed.pop(key))
-                return None
             if replay.owed and not self._rested:
                 # The body may be about to end, or to give up what is owed.
                 self._rest_first()
                 return None
+            if not replay.is_over:
+                for key in replay.unentered():
+                    self._start(key, replay.owed.pop(key))
+                return None
+            self._rested = False
             self._go_live(replay)
         return self._outcomes.popleft() if self._outcomes else None
 

@@ -708,6 +708,11 @@ class TestUnknownOutcomes:
         running(step("a", recovery="fail"), started("a")).owes()
         running(step("a", recovery="fail", deadline=9), started("a")).owes(e.Wake("a", 9))
 
+    def test_an_attempt_whose_intent_is_not_on_record_has_not_begun(self):
+        """It is simply owed."""
+        running(step("a", recovery="fail")).owes(e.Execute("a", 0, eager=True))
+        running(step("a", recovery="fail")).when(c.Recover()).then()
+
     def test_a_run_that_was_suspended_meanwhile_recovers_when_it_is_resumed(self):
         """Suspending has ended its attempts."""
         _, failed = (

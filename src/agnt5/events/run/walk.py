@@ -79,6 +79,22 @@ class Walk:
             self._at += 1
         return None
 
+    def finish(self) -> bool:
+        """The body has ended: walk to the end, if nothing is left that it should have asked for.
+
+        Calls made inside an inline step that it left behind unsettled are nothing it should ask.
+        """
+        while True:
+            while self.advance() is not None:
+                pass
+            if self.is_over:
+                return True
+            key = getattr(self.expected, "key", "")
+            outer = [k for k in enclosing_keys(key) if k in self._asked and k in self._state.open]
+            if not outer:
+                return False
+            self._at += 1
+
     @property
     def is_over(self) -> bool:
         """Whether every recorded fact has been passed."""
@@ -99,4 +115,8 @@ class Walk:
         return [key for key in self._asked if key not in self.claimed]
 
     def _covered(self, key: str) -> bool:
-        return SCOPE in key and is_covered(self._state, key, enclosing_keys(key))
+        if SCOPE not in key:
+            return False
+        enclosing = enclosing_keys(key)
+        # A crash may have eaten the record that an inline step was given up, and left its calls.
+        return is_covered(self._state, key, enclosing) or any(k in self.given_up for k in enclosing)

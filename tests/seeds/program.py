@@ -1,0 +1,176 @@
+"""Makes a program of a snippet: what it does not define is stubbed, what it defines is run."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import sys
+from pathlib import Path
+
+import agnt5
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+PRELUDE = '''
+import json, os, signal
+from agnt5 import *
+from agnt5 import function as _function
+
+_seen = 0
+
+def _effect(name, *args):
+    """Leave a line, and die in the middle of the effect whose number is asked for."""
+    global _seen
+    with open("effects", "a") as file:
+        file.write(name + "\\n")
+    _seen += 1
+    if _seen == int(os.environ.get("AGNT5_DIE_AT", "0")):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"{name}({', '.join(map(str, args))})"
+
+def _helper(name):
+    async def helper(*args):
+        return _effect(name, *args)
+    return helper
+
+class _Service:
+    def __init__(self, name):
+        self._name = name
+    def __getattr__(self, method):
+        return _helper(f"{self._name}.{method}")
+'''
+ENDING = """
+_client = Client(store="sqlite:///seed.db")
+for _kind, _name, _input in json.loads({todo!r}):
+    _response = _client.run(_name, _input, _kind, idempotency_key=f"seed-{{_name}}", timeout=40)
+    print(json.dumps([_name, str(_response.status), _response.output, str(_response.error)]))
+"""
+CLIENT_ENDING = """
+if "result" in globals():
+    result.raise_for_status()
+    assert result.is_success
+print(json.dumps("ran"))
+"""
+SAMPLES = {
+    "str": "text",
+    "int": 2,
+    "float": 1.5,
+    "dict": {"a": 1},
+    "list": ["a"],
+    "list[dict]": [{"a": 1}],
+}
+
+
+def tree_of(code: str) -> ast.Module:
+    """The snippet, parsed."""
+    return ast.parse(code)
+
+
+def defined(code: str) -> set[str]:
+    """What it defines at the top, or imports."""
+    names: set[str] = set()
+    for node in tree_of(code).body:
+        match node:
+            case ast.AsyncFunctionDef() | ast.FunctionDef():
+                names.add(node.name)
+            case ast.ImportFrom():
+                names.update(alias.asname or alias.name for alias in node.names)
+            case ast.Assign():
+                names.update(t.id for t in node.targets if isinstance(t, ast.Name))
+            case _:
+                pass
+    return names
+
+
+def components(code: str) -> dict[str, tuple[str, dict[str, object]]]:
+    """Decorated functions: their kind, and an input that fits."""
+    found: dict[str, tuple[str, dict[str, object]]] = {}
+    for node in tree_of(code).body:
+        if isinstance(node, ast.AsyncFunctionDef) and node.decorator_list:
+            first = node.decorator_list[0]
+            kind = ast.unparse(first.func if isinstance(first, ast.Call) else first)
+            given = {
+                arg.arg: SAMPLES[ast.unparse(arg.annotation)]
+                for arg in node.args.args
+                if arg.arg != "ctx" and arg.annotation is not None
+            }
+            found[node.name] = (kind, given)
+    return found
+
+
+def wanted(code: str) -> set[str]:
+    """Components that its client calls name."""
+    return {
+        node.args[0].value
+        for node in ast.walk(tree_of(code))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "client.run"
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def stubs(code: str, also: set[str]) -> str:
+    """A definition for each name that it uses and nobody defines."""
+    tree = tree_of(code)
+    inside = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    } | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    known = inside | defined(code) | set(dir(builtins)) | set(agnt5.__all__)
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in known]
+    services = {
+        node.value.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    handed = {
+        node.args[0].id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"ctx.task", "ctx.step"}
+        and isinstance(node.args[0], ast.Name)
+    }
+    lines = []
+    for name in sorted({node.id for node in used}):
+        if name == "client":
+            lines.append("client = Client()")
+        elif name in services:
+            lines.append(f"{name} = _Service({name!r})")
+        elif name in handed:
+            lines += [f"@_function(name={name!r})", f"async def {name}(value: str) -> str:"]
+            lines.append(f"    return _effect({name!r}, value)")
+        elif name in called:
+            lines.append(f"{name} = _helper({name!r})")
+        else:
+            lines.append(f"{name} = 42")
+    for name in sorted(also):
+        lines += [f"@_function(name={name!r})", f"async def {name}(**given):"]
+        lines.append(f"    return _effect({name!r})")
+    return "\n".join(lines) + "\n"
+
+
+def program(all_snippets: list[str], index: int, only: str | None = None) -> str:
+    """A whole program around one snippet of a document; it runs one component of it, or each."""
+    code = all_snippets[index]
+    missing = wanted(code) - set(components(code))
+    before = ""
+    for name in sorted(missing):
+        definitions = [other for other in all_snippets if name in components(other)]
+        if definitions:
+            before += definitions[0]
+            missing.discard(name)
+    whole = before + code
+    todo = [
+        (kind, name, given)
+        for name, (kind, given) in components(code).items()
+        if only in {None, name}
+    ]
+    ending = ENDING.format(todo=json.dumps(todo)) if todo else CLIENT_ENDING
+    return PRELUDE + stubs(whole, missing) + whole + ending
