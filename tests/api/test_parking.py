@@ -97,7 +97,7 @@ async def test_many_sleepers_leave_memory(store):
 
 
 async def test_the_body_of_a_parked_run_ends_without_effects(store):
-    """``except BaseException`` and ``finally`` run on the way out; durable calls there do nothing."""
+    """``except BaseException`` and ``finally`` run on the way out; durable calls do nothing."""
     effects, ways_out = [], []
 
     @function

@@ -250,7 +250,8 @@ async def test_running_attempts_get_the_grace(store):
         asyncio.get_running_loop().call_later(0.05, gate.set)
     assert begun == [1]
     async with Runtime(store) as runtime:
-        assert (await AsyncClient(runtime=runtime).wait_for_result("r", 10)).output == ["slow", None]
+        response = await AsyncClient(runtime=runtime).wait_for_result("r", 10)
+    assert response.output == ["slow", None]
     assert begun == [1, "second"]
 
 
@@ -363,7 +364,7 @@ async def test_a_failed_start_can_be_repeated(file_store):
 
 
 async def test_a_start_without_a_component_suspends_its_runs(store):
-    """Code that is gone does not lose a run: suspended, with what is there instead; then resumed."""
+    """Code that is gone does not lose a run: suspended, with what there is instead; resumed."""
     from agnt5 import WorkflowRegistry
 
     async with Runtime(store) as runtime:

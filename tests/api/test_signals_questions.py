@@ -11,6 +11,7 @@ from agnt5 import AsyncClient, InvalidInputError, Runtime, function, workflow
 
 APPROVAL = [{"id": "approve", "label": "Yes"}, {"id": "reject", "label": "No"}]
 TOPICS = [{"id": "ai", "label": "AI"}, {"id": "web", "label": "Web"}, {"id": "ml", "label": "ML"}]
+MANY = {"input_type": "multiselect", "options": TOPICS}
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ async def test_a_signal_with_no_payload(client):
 
 
 async def test_no_signal_is_lost_to_a_wait_that_is_being_given_up(store):
-    """The timeout has fired, the body has not yet been told, a signal comes: the next wait has it."""
+    """The timeout has fired, the body is not told yet, a signal comes: the next wait has it."""
     from agnt5.actors.clock import ManualClock
 
     clock = ManualClock()
@@ -197,7 +198,7 @@ ANSWERS = {
         "rust",
     ),
     "multiselect": ({"input_type": "multiselect", "options": TOPICS}, "ai,web", "ai,web"),
-    "multiselect, a list": ({"input_type": "multiselect", "options": TOPICS}, ["ai", "ml"], "ai,ml"),
+    "multiselect, a list": (MANY, ["ai", "ml"], "ai,ml"),
     "skip": ({"skippable": True}, None, None),
     "skip, as the SDK says it": ({"skippable": True}, "__skip__", None),
     "skipped, as the SDK says it": ({"skippable": True}, "__skipped__", None),
@@ -216,7 +217,7 @@ async def test_answers(client, case):
 REFUSED = {
     "no option": ({"input_type": "approval", "options": APPROVAL}, "maybe", "no option"),
     "label for id": ({"input_type": "select", "options": TOPICS}, "AI", "no option"),
-    "one of several": ({"input_type": "multiselect", "options": TOPICS}, "ai,x", "'x' is no option"),
+    "one of several": (MANY, "ai,x", "'x' is no option"),
     "several of one": ({"input_type": "select", "options": TOPICS}, "ai,web", "no option"),
     "skip": ({}, None, "may not be skipped"),
     "skip, as the SDK says it": ({}, "__skip__", "may not be skipped"),

@@ -139,9 +139,7 @@ async def test_every_value_survives_a_replay(store):
 
     for found in await twice(store, body):
         for column in found:
-            wrong = [
-                (type(a), a, b) for a, b in zip(VALUES, column, strict=True) if not same(a, b)
-            ]
+            wrong = [(type(a), a, b) for a, b in zip(VALUES, column, strict=True) if not same(a, b)]
             assert not wrong
 
 

@@ -81,7 +81,8 @@ class Step:
     times: int = 99
     """How many attempts fail."""
     form: str = "function"
-    """function, flaky (retried), blocking (on a thread), inline (a coroutine), callable."""
+    """function, flaky (retried), blocking (on a thread), inline (a coroutine), callable; careful
+    (never run twice), which no random program uses because a crash changes its outcome."""
     key: str | None = None
     lasts: float = 0.0
     """Seconds of the manual clock that an attempt takes."""
@@ -91,6 +92,11 @@ class Step:
 @dataclass(frozen=True)
 class Sleep:
     seconds: float
+
+
+@dataclass(frozen=True)
+class Signal:
+    name: str
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ class Timeout:
 Node = (
     Step
     | Sleep
+    | Signal
     | Turns
     | Fail
     | Seq
@@ -371,6 +378,8 @@ class Interpreter:
                 future: Any = self.ctx.sleep(seconds)
                 await self.waited(future, at, traced)
                 return "slept"
+            case Signal(name):
+                return await self.waited(self.ctx.wait_for_signal(name), at, traced)
             case Turns(count):
                 for _ in range(count):
                     await asyncio.sleep(0)
@@ -596,6 +605,12 @@ def blocking(ctx: FunctionContext, spec: Any) -> Any:
     return _result(ctx.attempt, spec)
 
 
+@function(name="laws_careful", recovery="fail")
+async def careful(ctx: FunctionContext, spec: Any) -> Any:
+    """A function whose effect must not happen twice."""
+    return await attempt(ctx.idempotency_key, ctx.attempt, spec)
+
+
 @workflow(name="laws_program")
 async def program(ctx: WorkflowContext) -> Any:
     """The body: whatever program the world holds."""
@@ -603,14 +618,13 @@ async def program(ctx: WorkflowContext) -> Any:
     return await interpreter.run(interpreter.world.program, "r")
 
 
-FUNCTIONS = {"function": work, "flaky": flaky, "blocking": blocking}
-COMPONENTS = (work, flaky, blocking, program)
+FUNCTIONS = {"function": work, "flaky": flaky, "blocking": blocking, "careful": careful}
 
 
 def install() -> None:
     """Register the components in empty registries."""
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
-    for component in (work, flaky, blocking):
+    for component in FUNCTIONS.values():
         FunctionRegistry.register(component)
     WorkflowRegistry.register(program)

@@ -124,14 +124,16 @@ FOUND = {
         )
     ),
     "an orphan ends after the body": Late(Step("a"), Step("a", fails="app")),
-    "two failures at once": Together(
-        "gather", (Step("a", fails="app"), Step("b", 3, fails="os"))
-    ),
+    "two failures at once": Together("gather", (Step("a", fails="app"), Step("b", 3, fails="os"))),
     "a deadline passes while the process is away": Together(
-        "parallel", (Together("settled", (Step("a", 6, lasts=1.0, timeout=0.6), Turns(2))), Turns(3))
+        "parallel",
+        (Together("settled", (Step("a", 6, lasts=1.0, timeout=0.6), Turns(2))), Turns(3)),
     ),
     "cleanup with several calls when the body is closed": Seq(
-        (Turns(1), Cleanup(Step("b", 7, form="inline"), Together("gather", (Step("a"), Sleep(0.5)))))
+        (
+            Turns(1),
+            Cleanup(Step("b", 7, form="inline"), Together("gather", (Step("a"), Sleep(0.5)))),
+        )
     ),
     "a chosen key in a loop that is cleaned up": Loop(
         3, Together("as_completed", (Turns(4), Cleanup(Sleep(0.5), Step("a", key="k"))))
@@ -140,7 +142,11 @@ FOUND = {
         (Step("a", 7), Step("a", 1), Step("a", 1, fails="key", times=4, form="flaky"))
     ),
     "a call that nobody awaits when the body fails": Asked(
-        (Step("b", 7, form="flaky", times=1), Step("a", 4, form="inline"), Step("a", 5, fails="app"))
+        (
+            Step("b", 7, form="flaky", times=1),
+            Step("a", 4, form="inline"),
+            Step("a", 5, fails="app"),
+        )
     ),
 }
 

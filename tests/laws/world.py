@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from tests.laws.crashing_log import TERMINAL, Crash, CrashingLog, Disk
@@ -160,8 +160,15 @@ class World:
             self._settled_seen = len(settled)
         return self._settled_keys.get(key)
 
-    async def live(self, crash: Crash | None = None) -> Life:
-        """Open a runtime on what is recorded, and let it live until the run ends or it crashes."""
+    async def live(
+        self,
+        crash: Crash | None = None,
+        meanwhile: Callable[[Life], Coroutine[Any, Any, object]] | None = None,
+    ) -> Life:
+        """Open a runtime on what is recorded, and let it live until the run ends or it crashes.
+
+        ``meanwhile`` is what somebody outside does at the same time.
+        """
         global _current
         _current = self
         log = CrashingLog(self.disk, crash=crash, latency=self._latency)
@@ -171,13 +178,15 @@ class World:
         logging.getLogger("agnt5").addHandler(complaints)
         asyncio.get_running_loop().set_exception_handler(self._asyncio_complains)
         before = asyncio.all_tasks()
-        submitted: asyncio.Future[Any] | None = None
+        asked: list[asyncio.Future[Any]] = []
         await life.runtime.start()
         try:
             if RUN not in self.disk.log.run_ids():
                 new = NewRun(self._name, {}, "workflow", run_id=RUN)
-                submitted = asyncio.ensure_future(life.runtime.runs.submit(new))
-            await self._drive(life)
+                asked.append(asyncio.ensure_future(life.runtime.runs.submit(new)))
+            if meanwhile is not None:
+                asked.append(asyncio.ensure_future(meanwhile(life)))
+            await self._drive(life, asked)
         finally:
             if life.log.crashed:
                 life.crashed = True
@@ -186,9 +195,9 @@ class World:
             life.over = True
             log.die()
             await life.runtime.aclose(0)
-            if submitted is not None:
+            for answer in asked:
                 try:
-                    await submitted
+                    await answer
                 except AGNT5Error:
                     if not life.crashed:
                         raise
@@ -200,11 +209,12 @@ class World:
             self.wrong(f"tasks were left over: {left}")
         return life
 
-    async def _drive(self, life: Life) -> None:
+    async def _drive(self, life: Life, asked: Sequence[asyncio.Future[Any]]) -> None:
         log, bus = life.log, life.runtime._bus
         quiet, waited, last = 0, 0.0, life.progress()
         while not log.crashed:
-            if not bus.runs and not log.pending and not life.active and self._is_over():
+            busy = bus.runs or log.pending or life.active or not all(a.done() for a in asked)
+            if not busy and self._is_over():
                 return
             await asyncio.sleep(0)
             progress = life.progress()

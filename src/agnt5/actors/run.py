@@ -118,6 +118,7 @@ class RunActor(EventSourced):
                 self.perform(effect)
             if any(op.recovery == "fail" and op.started for op in state.open.values()):
                 self.tell(c.Recover())
+            self.at_rest()
 
     def resume_suspended(
         self,
@@ -340,6 +341,10 @@ class RunActor(EventSourced):
         if script.moves != self._moves_at_rest or not script.only_waits:
             if is_waiting(self.state) and not script.closed:
                 self._park_later(script, max(self._settings.park_after_us, _LOOK_AGAIN_US))
+            return
+        if self.state.parked:
+            # It came back for nothing: the log says already that it waits.
+            self._leave()
             return
         version = self.state.version
         try:

@@ -51,7 +51,8 @@ class Threads:
             result: Any = None
             failure: BaseException | None = None
             try:
-                result = function()
+                # One that was cancelled while it waited for a thread must not begin.
+                result = None if answer.done() else function()
             except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the call
                 failure = error
             try:

@@ -618,11 +618,9 @@ class TestParking:
         """The others have left memory already."""
         running(timer("t"), end).when(c.ParkRun()).then()
 
-    def test_a_run_that_came_back_for_nothing_parks_again(self):
-        """The fact is what closes the body, so each leaving has one of its own."""
-        running(timer("t", 9), f.RunParked(wake_at=9)).when(c.ParkRun()).then(
-            f.RunParked(wake_at=9)
-        )
+    def test_a_run_that_came_back_for_nothing_leaves_without_another_fact(self):
+        """The log says already that it waits: it must not grow each time somebody looks."""
+        running(timer("t", 9), f.RunParked(wake_at=9)).when(c.ParkRun()).then()
 
     def test_what_a_parked_run_waits_for_still_comes(self):
         """Parked is a place, not a phase."""

@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.questions import checked_answer
 from agnt5.events.run.retry import delay_us
+from agnt5.events.run.signals import given_to_waiter, send_signal
 from agnt5.events.run.state import Operation, OpKind, OpPhase, Phase, RunState
 from agnt5.exceptions import (
     InvalidInputError,
@@ -68,7 +70,7 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:  # noqa: 
         case c.WakeOperation():
             return _wake(state, command.key, now)
         case c.SendSignal():
-            return _send_signal(state, command)
+            return send_signal(state, command)
         case c.SubmitAnswer():
             return _submit_answer(state, command)
         case c.QueueRun():
@@ -160,14 +162,13 @@ def _report_success(state: RunState, command: c.ReportSuccess) -> Facts:
     op = state.open.get(command.key)
     if op is None or op.phase is not OpPhase.RUNNING or op.attempt != command.attempt:
         return NOTHING
-    return (
-        f.StepCompleted(
-            key=command.key,
-            output=command.output,
-            attempt=command.attempt,
-            duration_us=command.duration_us,
-        ),
+    completed = f.StepCompleted(
+        key=command.key,
+        output=command.output,
+        attempt=command.attempt,
+        duration_us=command.duration_us,
     )
+    return (completed, *_left_inside(state, op))
 
 
 def _report_failure(state: RunState, command: c.ReportFailure, now: int) -> Facts:
@@ -176,7 +177,8 @@ def _report_failure(state: RunState, command: c.ReportFailure, now: int) -> Fact
         return NOTHING
     delay = delay_us(op.retry, op.attempt) if command.retryable and op.retry else None
     if delay is None:
-        return (f.StepFailed(key=op.key, error=command.error, attempt=op.attempt),)
+        failed = f.StepFailed(key=op.key, error=command.error, attempt=op.attempt)
+        return (failed, *_left_inside(state, op))
     return (
         f.StepAttemptFailed(
             key=op.key, attempt=op.attempt, error=command.error, retry_at=now + delay
@@ -184,25 +186,24 @@ def _report_failure(state: RunState, command: c.ReportFailure, now: int) -> Fact
     )
 
 
+def _left_inside(state: RunState, op: Operation) -> Facts:
+    """An inline step has ended: nobody waits any more for the calls that were made inside it."""
+    if op.kind is not OpKind.INLINE:
+        return NOTHING
+    scope = scope_of(op.key)
+    return [f.OperationCancelled(key=key) for key in state.open if key.startswith(scope)]
+
+
 def _abandon(state: RunState, key: str) -> Facts:
-    if key in state.open:
-        return (f.OperationCancelled(key=key),)
+    op = state.open.get(key)
+    if op is not None:
+        return (f.OperationCancelled(key=key), *_left_inside(state, op))
     signal = state.consumed.get(key)
     if signal is None or not _runs(state):
         return NOTHING
     # It was given to a wait that the body gave up before it was told: it must not be lost.
     returned = f.SignalReturned(key=key, signal_id=signal.signal_id)
-    return (returned, *_given_to_waiter(state, signal))
-
-
-def _given_to_waiter(state: RunState, signal: f.SignalReceived) -> Facts:
-    for op in state.open.values():
-        if op.kind is OpKind.SIGNAL and op.name == signal.name:
-            consumed = f.SignalConsumed(
-                key=op.key, signal_id=signal.signal_id, payload=signal.payload
-            )
-            return (consumed,)
-    return NOTHING
+    return (returned, *given_to_waiter(state, signal))
 
 
 def _request_signal(state: RunState, command: c.RequestSignal) -> Facts:
@@ -217,18 +218,6 @@ def _request_signal(state: RunState, command: c.RequestSignal) -> Facts:
         awaited,
         f.SignalConsumed(key=command.key, signal_id=first.signal_id, payload=first.payload),
     )
-
-
-def _send_signal(state: RunState, command: c.SendSignal) -> Facts:
-    if state.is_finished:
-        msg = f"run {state.run_id!r} has ended ({state.phase.name.lower()}): it takes no signals"
-        raise InvalidInputError(msg)
-    if command.signal_id in state.signal_ids:
-        return NOTHING
-    received = f.SignalReceived(
-        signal_id=command.signal_id, name=command.name, payload=command.payload
-    )
-    return (received, *_given_to_waiter(state, received))
 
 
 def _request_input(state: RunState, command: c.RequestInput) -> Facts:
@@ -274,7 +263,8 @@ def _wake(state: RunState, key: str, now: int) -> Facts:
     if op.deadline is not None and op.deadline <= now:
         late = StepTimeoutError(f"step {op.name!r} did not end within its timeout")
         error = encode_error(late)
-        return (f.StepFailed(key=key, error=error, attempt=op.attempt),)
+        failed = f.StepFailed(key=key, error=error, attempt=op.attempt)
+        return (failed, *_left_inside(state, op))
     if op.due_at is None or op.due_at > now:
         return NOTHING
     if op.kind is OpKind.TIMER:
@@ -306,7 +296,7 @@ def _request_cancel(state: RunState, command: c.RequestCancel) -> Facts:
 
 
 def _park(state: RunState) -> Facts:
-    if not _runs(state) or not is_waiting(state):
+    if not _runs(state) or state.parked or not is_waiting(state):
         return NOTHING
     return (f.RunParked(wake_at=next_wake(state)),)
 

@@ -1,0 +1,38 @@
+"""Signals: received in order, each given to one waiting call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agnt5.events.run import commands as c
+from agnt5.events.run import facts as f
+from agnt5.events.run.state import OpKind, RunState
+from agnt5.exceptions import InvalidInputError
+
+
+def send_signal(state: RunState, command: c.SendSignal) -> Sequence[f.RunFact]:
+    """A signal has come. The same id twice is the same signal.
+
+    Raises:
+        InvalidInputError: When the run has ended.
+    """
+    if state.is_finished:
+        msg = f"run {state.run_id!r} has ended ({state.phase.name.lower()}): it takes no signals"
+        raise InvalidInputError(msg)
+    if command.signal_id in state.signal_ids:
+        return ()
+    received = f.SignalReceived(
+        signal_id=command.signal_id, name=command.name, payload=command.payload
+    )
+    return (received, *given_to_waiter(state, received))
+
+
+def given_to_waiter(state: RunState, signal: f.SignalReceived) -> Sequence[f.RunFact]:
+    """The first call that waits for a signal of this name has it, if there is one."""
+    for op in state.open.values():
+        if op.kind is OpKind.SIGNAL and op.name == signal.name:
+            consumed = f.SignalConsumed(
+                key=op.key, signal_id=signal.signal_id, payload=signal.payload
+            )
+            return (consumed,)
+    return ()
