@@ -2,7 +2,7 @@
 
 # mypy: disable-error-code="call-arg, arg-type, misc, has-type, attr-defined, dict-item"
 # mypy: disable-error-code="var-annotated"
-# ruff: noqa: N806, PIE800, SIM905, RUF005, PLR0911, C901 - tables, drawn compactly
+# ruff: noqa: N806, PIE800, SIM905, RUF005 - tables, drawn compactly
 
 from __future__ import annotations
 

@@ -100,9 +100,10 @@ class Runs:
 
     async def submit(self, new: NewRun) -> SubmitResponse:
         """Accept a run; its record is durable when this returns."""
+        clock = self.bus.clock
         run_id, row = await self._accept(new, None)
         status = RunStatus(row.status) if row else RunStatus.QUEUED
-        created = when(row.created_at if row else self.bus.clock.now())
+        created = when(row.created_at if row else clock.now())
         return SubmitResponse(run_id, 202, status, None, new.component, created)
 
     async def run(self, new: NewRun, timeout: float | None = None) -> RunResponse:

@@ -304,7 +304,7 @@ class TestClosing:
         async def body():
             try:
                 await StepFuture(host, "a")
-            except Exception:  # noqa: BLE001 - as users do
+            except Exception:
                 seen.append("caught")
 
         await self.close(host, body())
@@ -331,7 +331,7 @@ class TestClosing:
         async def body():
             try:
                 await StepFuture(host, "a")
-            except BaseException:  # noqa: BLE001 - as users do
+            except BaseException:
                 seen.append("caught")
             await asyncio.sleep(0)
             seen.append("never")
@@ -393,7 +393,7 @@ class TestClosing:
                 try:
                     await asyncio.sleep(0)
                     await StepFuture(host, "a")
-                except BaseException as error:  # noqa: BLE001 - as users do
+                except BaseException as error:
                     caught.append(error)
 
         task = host.run(body())

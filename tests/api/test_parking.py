@@ -117,7 +117,7 @@ async def test_the_body_of_a_parked_run_ends_without_effects(store):
             try:
                 await ctx.step("named", lambda: effects.append("named"))
                 await ctx.sleep(1)
-            except BaseException:  # noqa: BLE001 - what is tested
+            except BaseException:
                 ways_out.append("swallowed")
             await ctx.step(effect, "finally")
 
@@ -145,7 +145,7 @@ async def test_a_body_that_swallows_everything_is_still_closed(store):
         while True:
             try:
                 return await ctx.wait_for_signal("go")
-            except BaseException:  # noqa: BLE001 - what is tested
+            except BaseException:
                 pass
 
     async with Runtime(store, park_after=0) as runtime:

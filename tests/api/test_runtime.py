@@ -12,7 +12,7 @@ import time
 import pytest
 from tests.api.helpers import python, turns, until
 
-from agnt5 import AsyncClient, Runtime, StoreError, function, workflow
+from agnt5 import AsyncClient, Runtime, StoreError, WorkflowRegistry, function, workflow
 from agnt5.exceptions import StoreInUseError
 
 
@@ -365,8 +365,6 @@ async def test_a_failed_start_can_be_repeated(file_store):
 
 async def test_a_start_without_a_component_suspends_its_runs(store):
     """Code that is gone does not lose a run: suspended, with what there is instead; resumed."""
-    from agnt5 import WorkflowRegistry
-
     async with Runtime(store) as runtime:
         await AsyncClient(runtime=runtime).submit("waits", {"n": 1}, "workflow", run_id="r")
         await runtime.aclose(grace=0)
@@ -506,3 +504,54 @@ def test_a_script_that_waits_ends_well_on_a_signal(tmp_path, number, code):
     out, err = again.communicate(timeout=20)
     assert (again.returncode, err) == (0, "")
     assert re.fullmatch(r"(begun\n)?slow\n", out)
+
+
+async def test_a_run_that_has_not_begun_when_the_close_begins_does_not_begin(store):
+    """Accepted in the moment of the close: it is on record, and begins at the next start."""
+    begun = []
+
+    @function
+    async def blocker():
+        begun.append("blocker")
+        await asyncio.sleep(0.05)
+
+    @function
+    async def note():
+        begun.append("note")
+
+    @workflow
+    async def body(ctx):
+        await ctx.step(note)
+
+    async with Runtime(store, grace=10) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("blocker")
+        await until(lambda: begun)
+        accepting = asyncio.create_task(client.submit("body", {}, "workflow", run_id="r"))
+        while "r" not in runtime._bus.runs:
+            await asyncio.sleep(0)
+        await runtime.aclose()
+        assert (await accepting).run_id == "r"
+    assert begun == ["blocker"]
+    async with Runtime(store) as runtime:
+        assert (await AsyncClient(runtime=runtime).wait_for_result("r", 10)).is_success
+    assert begun == ["blocker", "note"]
+
+
+async def test_a_close_does_not_wait_for_what_only_waits(store):
+    """A workflow that is a step and waits for a signal is no attempt that needs the grace."""
+
+    @workflow
+    async def outer(ctx):
+        return await ctx.step(WorkflowRegistry.get("waits"), n=1)
+
+    async with Runtime(store, grace=30) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("outer", {}, "workflow", run_id="r")
+        await until(lambda: len(runtime._bus.runs["r"].state.open) == 2)
+        closing = time.monotonic()
+    assert time.monotonic() - closing < 5
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.signal("r", "go", 1)
+        assert (await client.wait_for_result("r", 10)).output == 2

@@ -238,7 +238,7 @@ async def test_every_exception_survives_a_replay(store, case, form):
         }
         try:
             await forms[form]()
-        except Exception as error:  # noqa: BLE001 - every one is meant
+        except Exception as error:
             return described(error)
         return None
 
@@ -258,7 +258,7 @@ async def test_an_exception_that_cannot_be_rebuilt_is_the_same_live_and_on_repla
     async def body(ctx):
         try:
             await ctx.step(fails)
-        except Exception as error:  # noqa: BLE001 - every one is meant
+        except Exception as error:
             return type(error), str(error), getattr(error, "type_name", "")
         return None
 

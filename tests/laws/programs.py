@@ -544,19 +544,19 @@ class Interpreter:
         return ["as_completed", results]
 
     async def group(self, kids: tuple[Node, ...], at: str, traced: bool) -> Any:
-        results: list[Any] = []
+        results: dict[int, Any] = {}
 
         async def one(i: int, kid: Node) -> None:
-            results.append(await self.run(kid, f"{at}.{i}", traced))
+            results[i] = await self.run(kid, f"{at}.{i}", traced)
 
         try:
             async with asyncio.TaskGroup() as group:
                 for i, kid in enumerate(kids):
                     group.create_task(one(i, kid))
         except* Exception as errors:
-            results.append(seen(errors))
+            results[-1] = seen(errors)
         self.note(traced, at, "group", repr(results))
-        return ["group", results]
+        return ["group", sorted(results.items())]
 
     def branches(self, kids: tuple[Node, ...], at: str, traced: bool) -> list[Any]:
         return [self.run(kid, f"{at}.{i}", traced) for i, kid in enumerate(kids)]

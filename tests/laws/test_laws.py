@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ from agnt5.exceptions import AGNT5Error, StoreError
 from agnt5.maintenance import rebuild_log_index
 from agnt5.runs import NewRun
 
-# ------------------------------------------------------------------------- 1. the log is the truth
+# -------------------------------------------------------------------------- 1. the log is the truth
 
 _KEYS = st.sampled_from([":a#0", ":b#0", "/0:a#0"])
 _TIMES = st.sampled_from([1, 5, 20])
@@ -135,7 +136,7 @@ def test_1_every_decision_folds_and_says_itself_once(commands):
             assert not state.is_finished
             evolve(state, fact, now)
             history.append((fact, now))
-            given_effects |= set(react(state, fact))
+            given_effects |= {x for x in react(state, fact) if isinstance(x, e.Execute | e.Wake)}
         if not isinstance(command, c.WakeOperation):
             assert asked(state, command, now) == [], "decided twice"
         for effect in resume(state):
@@ -186,7 +187,7 @@ def test_1_the_index_can_be_dropped_and_built_again(program):
 
 
 def test_2_nothing_is_visible_before_it_is_durable():
-    """While the disk holds back, neither the client nor the body nor the next step gets anything."""
+    """While the disk holds back, neither client nor body nor the next step gets anything."""
 
     async def main() -> None:
         world = World(Seq((Step("a"), Step("b"))))
@@ -251,7 +252,7 @@ def test_2_a_submitted_run_is_acknowledged_only_when_it_is_durable():
     run(main())
 
 
-# -------------------------------------------------------------------------------- 3. recorded once
+# --------------------------------------------------------------------------------- 3. recorded once
 
 
 async def foreign(disk: Disk, *facts: Any) -> None:
@@ -334,7 +335,7 @@ def test_3_an_owner_that_is_fenced_off_writes_nothing_more():
     run(main())
 
 
-# ------------------------------------------------------------------------------ 4. see test_crash.py
+# ----------------------------------------------------------------------------- 4. see test_crash.py
 
 
 @given(small_programs(10))
@@ -353,13 +354,11 @@ def test_5_branches_never_get_each_others_results(turns):
     a, b = (Seq((Step("s", x), Step("s", y))) for x, y in (turns[:2], turns[2:]))
     world = run(crashed_everywhere(Together("gather", (a, b))))
     check(world)
-    assert [what for what in ("r.0.0", "r.0.1", "r.1.0", "r.1.1")] == [
-        word.strip("[]',\"").removeprefix("builtins.str:'")
-        for word in world.outcome()[1].replace("builtins.str:", "").replace('"', "").split()
-    ]
+    found = re.findall(r"r\.[01]\.[01]", world.outcome()[1])
+    assert found == ["r.0.0", "r.0.1", "r.1.0", "r.1.1"]
 
 
-# ------------------------------------------------------------------- 6. divergence stops, and teaches
+# ----------------------------------------------------------------- 6. divergence stops, and teaches
 
 _OLD: dict[str, tuple[Node, Node, str, str]] = {
     # name: (recorded with, replayed with, what the report must expect, and must say was asked)
@@ -421,11 +420,12 @@ async def diverge(name: str = "another name in a branch") -> World:
     assert kind == "suspended", (name, world.outcome())
     assert cut.facts(RUN)[:-1] == before, "a diverged body has written something"
     assert not life.executed, "a diverged body has run something"
-    assert expected in report.partition("asked for")[0], report
-    assert asked_for in report.partition("asked for")[2], report
+    assert expected in report.partition("  asked for:")[0], report
+    assert asked_for in report.partition("  asked for:")[2], report
     assert report.count("programs.py:") >= (3 if asked_for else 2), report
     assert "Ways out" in report
-    world.program, world.passes = old, []
+    # Labels are of the old program: what the changed one thinks of the values is of no interest.
+    world.program, world.passes, world.problems = old, [], []
     await world.live(meanwhile=lambda life: life.runtime.runs.unsuspend(RUN))
     assert world.outcome() == calm.outcome()
     assert not world.life.executed
@@ -459,7 +459,7 @@ def test_6_resuming_with_the_changed_body_suspends_again(mended):
     run(main())
 
 
-# --------------------------------------------------------------------- 7. cancellation is an event
+# ---------------------------------------------------------------------- 7. cancellation is an event
 
 _CANCELLED: dict[str, Node] = {
     "a step": Cleanup(Seq((Step("a", 4), Step("a", 4))), Step("b", 2)),
@@ -479,9 +479,9 @@ async def cancel_at(program: Node, moment: int, crash: Crash | None = None) -> W
     world = World(program)
 
     async def cancel(life: Life) -> None:
-        while life.log.handed < moment and RUN not in world.disk.ended:
+        while world.disk.appends < moment and not life.over and RUN not in world.disk.ended:
             await asyncio.sleep(0)
-        if RUN not in world.disk.log.run_ids():
+        if life.over or RUN not in world.disk.log.run_ids():
             return
         await life.runtime.runs.cancel(RUN, "enough")
         await life.runtime.runs.cancel(RUN, "again")
@@ -497,7 +497,7 @@ def test_7_cancelling_at_any_moment_cleans_up_and_ends_once(name, park_after):
     """Whenever it comes, and twice is as once; what the body does in its cleanup is recorded."""
     program = _CANCELLED[name]
     calm = run(play(program))
-    for moment in range(1, calm.lives[0].log.handed + 1):
+    for moment in range(1, calm.disk.appends + 1):
         world = run(cancel_at(program, moment))
         world.check_history()
         world.check_passes()
@@ -507,9 +507,8 @@ def test_7_cancelling_at_any_moment_cleans_up_and_ends_once(name, park_after):
         if world.outcome()[0] == "cancelled":
             assert world.outcome()[1] == "enough"
             begun = any(isinstance(fact, f.StepScheduled | f.TimerScheduled) for fact in facts)
-            cleaned = [
-                fact for fact in facts if isinstance(fact, f.StepCompleted) and "b#" in fact.key
-            ]
+            # A cancellation that comes during the cleanup interrupts it, as in any asyncio code.
+            cleaned = [x for x in facts if isinstance(x, f.StepScheduled) and "b#" in x.key]
             assert cleaned or not begun
         check(world)
 
@@ -538,7 +537,7 @@ def test_7_parking_and_closing_are_no_cancellation():
     check(world)
 
 
-# ------------------------------------------------------------------- 8. cost is as the work
+# --------------------------------------------------------------------------- 8. cost is as the work
 
 
 def test_8_a_parked_run_costs_no_memory_and_an_idle_runtime_nothing():
@@ -548,23 +547,24 @@ def test_8_a_parked_run_costs_no_memory_and_an_idle_runtime_nothing():
         world = World(Seq((Step("a"), Sleep(3600.0))), park_after=1.0)
 
         async def watch(life: Life) -> None:
-            bus = life.runtime._bus
+            bus, clock = life.runtime._bus, life.clock
+            jump = clock.jump
+            clock.jump = lambda: (clock.next_due() or 1e30) < clock.now() + 6e7 and jump()  # type: ignore[method-assign]
             while not any(isinstance(x, f.RunParked) for x in world.disk.facts(RUN)) or bus.runs:
                 await asyncio.sleep(0.001)
-            life.clock.jump = lambda: False  # type: ignore[method-assign]
             await asyncio.sleep(0.02)
             loop: Any = asyncio.get_running_loop()
             names = {task.get_name() for task in asyncio.all_tasks()}
             assert not any(name.startswith(("run ", "step ")) for name in names), names
             assert not bus.runs
-            assert len([x for x in life.clock._alarms if not x[2].cancelled]) == 1
+            assert len([x for x in clock._alarms if not x[2].cancelled]) == 1
             reads, handed = life.log.reads, life.log.handed
             timers = [h for h in loop._scheduled if not h.cancelled()]
             await asyncio.sleep(0.05)
             assert (life.log.reads, life.log.handed) == (reads, handed)
             # The harness' own short sleeps are timers, too; nothing of ours may lie further off.
             assert all(h.when() < loop.time() + 0.5 for h in timers)
-            del life.clock.jump
+            clock.jump = jump  # type: ignore[method-assign]
 
         await world.live(meanwhile=watch)
         check(world)
@@ -597,7 +597,7 @@ def test_8_finished_runs_are_not_read_at_the_start():
         world = await play(Seq((Step("a"), Step("b"))))
         log = CrashingLog(world.disk)
         read: list[Any] = []
-        log.read_many = lambda streams: read.append(streams)  # type: ignore[attr-defined]
+        log.read_many = read.append  # type: ignore[attr-defined]
         async with Runtime(log, clock=ManualClock(), grace=0.0):
             await asyncio.sleep(0.02)
         assert read == []
@@ -605,7 +605,7 @@ def test_8_finished_runs_are_not_read_at_the_start():
     run(main())
 
 
-# ----------------------------------------------------------------------------- 9. honest words
+# ---------------------------------------------------------------------------------- 9. honest words
 
 
 @pytest.mark.parametrize(
@@ -660,7 +660,7 @@ def test_9_an_effect_that_may_be_repeated_has_one_key():
 @pytest.mark.parametrize("form", [Inline, None])
 def test_a_key_chosen_inside_an_inline_step(form, monkeypatch):
     """The replay must not wait for a call that only the settled inline step would make."""
-    import tests.laws.programs as programs
+    from tests.laws import programs
 
     monkeypatch.setattr(programs, "unkeyed", lambda step: step)
     inner = Step("a", key="k")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Protocol, cast
+from weakref import WeakSet
 
 from agnt5.events.keys import child_branch
 from agnt5.exceptions import BodyClosed, ExecutionError
@@ -30,6 +31,7 @@ class Body(Protocol):
     run_id: str
     loop: asyncio.AbstractEventLoop
     guards: set[Guard]
+    failed: WeakSet[asyncio.Task[Any]]
     moves: int
     closed: bool
 
@@ -112,7 +114,7 @@ class Guard(Coroutine[Any, Any, Any]):
         try:
             self.waiting_on = waiting_on = self._coro.send(value)
         except BaseException as error:
-            script.guards.discard(self)
+            self._ended(error)
             if isinstance(error, SystemExit):
                 # Out of a task it would end the event loop, and every other run with it.
                 raise ExecutionError(f"the body asked the program to exit: {error!r}") from error
@@ -135,7 +137,7 @@ class Guard(Coroutine[Any, Any, Any]):
         try:
             self.waiting_on = waiting_on = self._coro.throw(error)
         except BaseException as error:
-            script.guards.discard(self)
+            self._ended(error)
             if isinstance(error, SystemExit):
                 # Out of a task it would end the event loop, and every other run with it.
                 raise ExecutionError(f"the body asked the program to exit: {error!r}") from error
@@ -151,6 +153,11 @@ class Guard(Coroutine[Any, Any, Any]):
         """Run it as part of another coroutine."""
         return (yield from self._coro.__await__())
 
+    def _ended(self, error: BaseException) -> None:
+        self.script.guards.discard(self)
+        if self.task is not None and not isinstance(error, StopIteration | asyncio.CancelledError):
+            self.script.failed.add(self.task)
+
     def _end(self) -> Any:
         self.script.guards.discard(self)
         if not self._started:
@@ -163,7 +170,7 @@ class Guard(Coroutine[Any, Any, Any]):
                 # What a closed body makes of its end concerns nobody: its run goes on by replay.
                 raise asyncio.CancelledError from error
             if asyncio.isfuture(waiting_on):
-                waiting_on.add_done_callback(_look_at)
+                waiting_on.add_done_callback(look_at)
         self.script.stuck(self)
         # Python would try to end it once more when nobody holds it.
         _stuck.append(self)
@@ -186,7 +193,7 @@ def _plain_task(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> as
     return asyncio.Task(coro, loop=loop, **kwargs)
 
 
-def _look_at(future: asyncio.Future[Any]) -> None:
+def look_at(future: asyncio.Future[Any]) -> None:
     """Nobody awaits it any more; asyncio shall not report that its exception was not retrieved."""
     if not future.cancelled():
         future.exception()

@@ -98,7 +98,8 @@ class EventSourced(Actor[RunCommand], ABC):
         def settle(append: Append) -> None:
             self._in_flight -= 1
             if append.error is not None:
-                for reply in replies:
+                waiting, self._settlers = self._settlers, []
+                for reply in (*replies, *waiting):
                     reply(append.error)
                 self.append_failed(append.error, append.after + 1)
                 return

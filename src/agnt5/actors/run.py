@@ -99,11 +99,12 @@ class RunActor(EventSourced):
         self.script: Script | None = None
         self._house = house
         self._settings = settings
-        self._timers = Timers(clock, self._wake)
+        self._timers = Timers(clock, lambda key: self.tell(c.WakeOperation(key)))
         self._handlers: dict[str, Handler] = {}
         self._park_alarm: Alarm | None = None
         self._moves_at_rest = -1
         self._leaving = False
+        self._frozen = False
         self._rejected = False
 
     # Life.
@@ -138,6 +139,7 @@ class RunActor(EventSourced):
         """The house closes: what runs may end and be recorded, nothing new begins."""
         self._timers.close()
         self._disarm_parking()
+        self._frozen = True
         if self.script is not None:
             self.script.frozen = True
 
@@ -210,7 +212,8 @@ class RunActor(EventSourced):
 
     def _begin(self, history: Sequence[f.RunFact]) -> None:
         queued = self.state.queued
-        assert queued is not None  # noqa: S101 - a stream begins with RunQueued
+        if queued is None or self._frozen:
+            return
         definition = self._house.definition(queued.kind, queued.component)
         if definition is None:
             known = self._house.known_components(queued.kind, queued.component)
@@ -313,9 +316,6 @@ class RunActor(EventSourced):
         handler = self._handlers.pop(key, None)
         if handler is not None:
             self._house.send_attempt(handler, Cancel(self.state.run_id, key))
-
-    def _wake(self, key: str) -> None:
-        self.tell(c.WakeOperation(key))
 
     # Parking.
 

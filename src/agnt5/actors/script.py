@@ -16,10 +16,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from typing import Any
+from weakref import WeakSet
 
 from pydantic import JsonValue
 
-from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, spawn
+from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spawn
 from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, InlineWork, Work
@@ -56,6 +57,8 @@ class Script:
         self.run_id = info.run_id
         self.loop = asyncio.get_running_loop()
         self.guards: set[Guard] = set()
+        self.failed: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """Tasks of the body that ended with an exception, which nobody may come to look at."""
         self.moves = 0
         self.closed = False
         self.frozen = False
@@ -153,10 +156,7 @@ class Script:
                 self._channel.command(command)
             return future
         replay.ask(key, make_command if command is None else lambda: command, line)
-        if self._alone():
-            self._pump()
-        else:
-            self._pump_soon()
+        self._pump_soon()
         return future
 
     def check_size(self, value: JsonValue, where: str) -> None:
@@ -223,6 +223,9 @@ class Script:
             self._replay.close()
         for key in list(self._works):
             self._drop_work(key)
+        if self.main is not None and not self.main.done():
+            for task in self.failed:
+                task.add_done_callback(look_at)
         for guard in list(self.guards):
             if guard.task is not None:
                 guard.task.cancel()
@@ -251,7 +254,12 @@ class Script:
     # Handing over.
 
     def _alone(self) -> bool:
-        return len(self.guards) <= 1 and len(self._futures) <= 1
+        """Whether the body is a single task that waits for a single call: nothing is in motion."""
+        if len(self.guards) != 1 or len(self._futures) > 1:
+            return False
+        (guard,) = self.guards
+        waiting = guard.waiting_on
+        return isinstance(waiting, StepFuture) and not waiting.done()
 
     def _pump_soon(self) -> None:
         if not self._pump_scheduled:
@@ -299,6 +307,7 @@ class Script:
             return
         self._watching, self._rested = False, True
         self._pump()
+        self._rested = False
 
     def _fetch(self) -> Delivery | None:
         replay = self._replay
@@ -314,7 +323,6 @@ class Script:
                 for key in replay.unentered():
                     self._start(key, replay.owed.pop(key))
                 return None
-            self._rested = False
             self._go_live(replay)
         return self._outcomes.popleft() if self._outcomes else None
 
@@ -349,7 +357,7 @@ class Script:
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         if self.closed:
-            _ = task.cancelled() or task.exception()  # looked at, so that asyncio reports nothing
+            look_at(task)
             return
         if self._replay is not None:
             if not self._replay.finish():
