@@ -226,8 +226,7 @@ class WorkflowContext(Context):
         if not isinstance(call.key, str) or not call.key:
             msg = f"the key of step {name!r} must be a text that is not empty, not {call.key!r}"
             raise ValueError(msg)
-        self.script.place()
-        return chosen_key(name, call.key)
+        return chosen_key(self.script.place().path, name, call.key)
 
     # Composition.
 

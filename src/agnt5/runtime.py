@@ -166,6 +166,7 @@ class Runtime:
         except BaseException:
             self._undo()
             log.close()
+            self._log = None
             raise
         _open.append(self)
 

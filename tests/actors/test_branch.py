@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextvars import copy_context
+from weakref import WeakSet
 
 import pytest
 from tests.actors.tools import turns
@@ -27,6 +28,7 @@ class Host:
         self.run_id = "r1"
         self.loop = asyncio.get_running_loop()
         self.guards: set[Guard] = set()
+        self.failed: WeakSet[asyncio.Task] = WeakSet()
         self.moves = 0
         self.closed = False
         self.given_up: list[str] = []

@@ -23,7 +23,7 @@ places = st.tuples(branches, names, st.integers(0, 99))
 def test_forms():
     assert operation_key("", "charge", 0) == ":charge#0"
     assert operation_key("/0/2", "charge", 11) == "/0/2:charge#11"
-    assert chosen_key("charge", "order-7") == "@charge:order-7"
+    assert chosen_key("/0", "charge", "order-7") == "@charge:order-7"
     assert child_branch("", 0) == "/0"
     assert child_branch("/0", 12) == "/0/12"
     assert scope_of(":plan#0") == ":plan#0>"
@@ -63,7 +63,7 @@ def test_two_places_are_two_keys(one, other):
 
 @given(branches, names, st.integers(0, 99), names, names)
 def test_a_chosen_key_is_no_place(branch, name, occurrence, other, key):
-    assert operation_key(branch, name, occurrence) != chosen_key(other, key)
+    assert operation_key(branch, name, occurrence) != chosen_key(branch, other, key)
 
 
 def test_idempotency_keys_never_change():

@@ -363,8 +363,8 @@ class Interpreter:
         self.world.passes.append(self.seen)
 
     def note(self, traced: bool, *what: object) -> None:
-        """The body has observed something."""
-        if traced:
+        """The body has observed something. What a closed body makes of its end is of no interest."""
+        if traced and not self.ctx.script.closed:
             self.seen.append(what)
 
     async def run(self, node: Node, at: str, traced: bool = True) -> Any:

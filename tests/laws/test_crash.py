@@ -88,7 +88,7 @@ def test_one_crash_never_contradicts_what_was_recorded(program, latency, park_af
     st.lists(st.builds(Crash, st.integers(0, 12), st.booleans()), min_size=2, max_size=3),
     st.integers(0, 12),
 )
-@examples(1.0)
+@examples(0.6)
 def test_several_crashes_change_nothing(program, latency, park_after, crashes, afterlife):
     """Larger programs, two or three crashes, and a while in which nothing is recorded any more."""
 

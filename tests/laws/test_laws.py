@@ -653,10 +653,6 @@ def test_9_an_effect_that_may_be_repeated_has_one_key():
     assert repeated
 
 
-# ------------------------------------------------------------------------------- known defects
-
-
-@pytest.mark.xfail(strict=True, reason="a key chosen inside an inline step is not in its scope")
 @pytest.mark.parametrize("form", [Inline, None])
 def test_a_key_chosen_inside_an_inline_step(form, monkeypatch):
     """The replay must not wait for a call that only the settled inline step would make."""

@@ -22,13 +22,15 @@ def operation_key(branch: str, name: str, occurrence: int) -> str:
     return f"{branch}:{name}#{occurrence}"
 
 
-def chosen_key(name: str, key: str) -> str:
-    """The key of a call to which the user gave one; it is the same in every branch.
+def chosen_key(branch: str, name: str, key: str) -> str:
+    """The key of a call to which the user gave one; the same in every branch of its scope.
 
-    >>> chosen_key("charge", "order-7")
+    >>> chosen_key("/0", "charge", "order-7")
     '@charge:order-7'
+    >>> chosen_key(":plan#0>/1", "charge", "order-7")
+    ':plan#0>@charge:order-7'
     """
-    return f"@{name}:{key}"
+    return f"{branch[: branch.rfind(SCOPE) + 1]}@{name}:{key}"
 
 
 def child_branch(branch: str, index: int) -> str:
