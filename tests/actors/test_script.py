@@ -12,7 +12,8 @@ from tests.events.run.spec import QUEUED, STARTED, step, timed, timer
 
 from agnt5.actors.branch import chain_task_factory
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, InlineWork
-from agnt5.actors.script import QUIET_TURNS, Script
+from agnt5.actors.rest import QUIET_TURNS
+from agnt5.actors.script import Script
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import fold

@@ -74,3 +74,25 @@ async def test_a_call_cancelled_before_it_has_a_thread_never_begins():
     await asyncio.gather(first, third)
     threads.close()
     assert began == ["third"]
+
+
+async def test_a_workflow_used_as_a_step_leaves_memory_while_it_waits(tmp_path):
+    """What waits inside of an inline step waits on disk only, too, and goes on from there."""
+    begun = []
+
+    @workflow
+    async def inner(ctx) -> str:
+        await ctx.step("first", lambda: begun.append("first"))
+        return await ctx.wait_for_signal("go")
+
+    @workflow
+    async def outer(ctx) -> list:
+        return [await ctx.step(inner), await ctx.step("last", lambda: begun.append("last"))]
+
+    async with Runtime(f"sqlite:///{tmp_path}/a.db", park_after=0.05) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("outer", {}, "workflow")).run_id
+        await until(lambda: begun and not runtime._bus.runs)
+        await client.signal(run_id, "go", "there")
+        assert (await client.wait_for_result(run_id, 10)).output == ["there", None]
+        assert begun == ["first", "last"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -191,11 +191,6 @@ Node = (
 )
 
 
-def unkeyed(step: Step) -> Step:
-    """Without a chosen key, which inside inline steps is a known defect."""
-    return replace(step, key=None)
-
-
 def kids_of(node: Node) -> tuple[Node, ...]:
     """The parts of a program."""
     match node:
@@ -363,7 +358,7 @@ class Interpreter:
         self.world.passes.append(self.seen)
 
     def note(self, traced: bool, *what: object) -> None:
-        """The body has observed something. What a closed body makes of its end is of no interest."""
+        """The body has observed something; what a closed one sees is of no interest."""
         if traced and not self.ctx.script.closed:
             self.seen.append(what)
 
@@ -371,8 +366,6 @@ class Interpreter:
         """Interpret a node at a place; what it observed."""
         match node:
             case Step():
-                if not traced:
-                    node = unkeyed(node)
                 return await self.step(node, at, traced)
             case Sleep(seconds):
                 future: Any = self.ctx.sleep(seconds)
@@ -407,8 +400,6 @@ class Interpreter:
                 box.append(future.key)
                 return await self.waited(future, at, traced)
             case Asked(steps):
-                if not traced:
-                    steps = tuple(map(unkeyed, steps))
                 futures = [self.ask(s, f"{at}.{i}") for i, s in enumerate(steps)]
                 back = list(enumerate(futures))[::-1]
                 return [await self.waited(f, f"{at}.{i}", traced) for i, f in back]
@@ -504,7 +495,7 @@ class Interpreter:
         calls: list[Any] = []
         for i, kid in enumerate(kids):
             if isinstance(kid, Step):
-                calls.append(self.ask(kid if traced else unkeyed(kid), f"{at}.{i}"))
+                calls.append(self.ask(kid, f"{at}.{i}"))
             else:
                 calls.append(self.beside(kid, f"{at}.{i}"))
         return [seen(value) for value in await self.ctx.parallel(*calls)]

@@ -654,11 +654,8 @@ def test_9_an_effect_that_may_be_repeated_has_one_key():
 
 
 @pytest.mark.parametrize("form", [Inline, None])
-def test_a_key_chosen_inside_an_inline_step(form, monkeypatch):
+def test_a_key_chosen_inside_an_inline_step(form):
     """The replay must not wait for a call that only the settled inline step would make."""
-    from tests.laws import programs
-
-    monkeypatch.setattr(programs, "unkeyed", lambda step: step)
     inner = Step("a", key="k")
     program = Inline("b", inner) if form else Together("parallel", (Seq((inner, Turns(1))),))
     check(run(crashed_everywhere(Seq((program, Step("b"))), stall_limit=0.2)))

@@ -25,8 +25,8 @@ from tests.laws.test_laws import diverge
 from tests.laws.world import run
 
 from agnt5 import context
+from agnt5.actors import rest
 from agnt5.actors import run as run_module
-from agnt5.actors import script as script_module
 from agnt5.actors.branch import Branch
 from agnt5.actors.eventsourced import EventSourced
 from agnt5.actors.script import Script
@@ -79,7 +79,7 @@ def the_last_outcome_first(patch: Any) -> None:
 
 def no_rest(patch: Any) -> None:
     """Outcomes are handed over all at once, however many branches there are."""
-    patch.setattr(script_module, "QUIET_TURNS", 0)
+    patch.setattr(rest, "QUIET_TURNS", 0)
     patch.setattr(Script, "_alone", lambda self: True)
 
 

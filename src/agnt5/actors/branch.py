@@ -33,6 +33,7 @@ class Body(Protocol):
     guards: set[Guard]
     failed: WeakSet[asyncio.Task[Any]]
     moves: int
+    calm: bool
     closed: bool
 
     def give_up(self, key: str) -> None:
@@ -102,6 +103,8 @@ class Guard(Coroutine[Any, Any, Any]):
         self.script = script
         self.task: asyncio.Task[Any] | None = None
         self.waiting_on: object = None
+        if script.guards:
+            script.calm = False
         script.guards.add(self)
 
     def send(self, value: Any) -> Any:

@@ -1,18 +1,20 @@
-"""A recorded outcome, as the body sees it: a value, an exception, or the end of a wait."""
+"""What comes of a call, a step or a body: as it is reported, and as the body sees it."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, assert_never
 
 from pydantic import JsonValue
 
 from agnt5.actors.branch import StepFuture
+from agnt5.actors.ports import InlineWork
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.exceptions import PayloadError
-from agnt5.payloads import decode, decode_error, encode_error
+from agnt5.payloads import decode, decode_error, encode_error, faithful
 
 
 def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
@@ -37,6 +39,27 @@ def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
             future.set_result(outcome.answer)
         case _:
             assert_never(outcome)
+
+
+async def inline_report(
+    key: str, work: InlineWork, encode: Callable[[object, str], JsonValue]
+) -> tuple[object, c.RunCommand]:
+    """Run an inline step: what the body is handed on the first pass, and what is reported."""
+    started = time.perf_counter_ns()
+    try:
+        value = await work.start()
+        output = encode(value, f"result of step {key!r}")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the body decides what it means
+        return inline_failure(key, error)
+    taken = (time.perf_counter_ns() - started) // 1000
+    return value, c.ReportSuccess(key, 0, output, taken)
+
+
+def inline_failure(key: str, error: BaseException) -> tuple[object, c.RunCommand]:
+    """The same, of an inline step that failed."""
+    seen = faithful(error)
+    recorded = encode_error(seen)
+    return (recorded, seen), c.ReportFailure(key, 0, recorded, retryable=False)
 
 
 def last_command(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
@@ -21,22 +20,19 @@ from weakref import WeakSet
 from pydantic import JsonValue
 
 from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spawn
-from agnt5.actors.outcomes import last_command, settle
+from agnt5.actors.outcomes import inline_failure, inline_report, last_command, settle
 from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, InlineWork, Work
 from agnt5.actors.replay import Replay
+from agnt5.actors.rest import Rest
 from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState
 from agnt5.events.run.walk import Delivery, Walk
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
-from agnt5.payloads import encode_error, faithful
 
 logger = logging.getLogger("agnt5.run")
-
-QUIET_TURNS = 4
-"""No chain of callbacks between two moves of a body is longer: a future of a future of a future."""
 
 
 class Script:
@@ -60,6 +56,8 @@ class Script:
         self.failed: WeakSet[asyncio.Task[Any]] = WeakSet()
         """Tasks of the body that ended with an exception, which nobody may come to look at."""
         self.moves = 0
+        self.calm = True
+        """No task of the body has ended since it was last seen at rest."""
         self.closed = False
         self.frozen = False
         """Hand over nothing more and start nothing; what runs may end."""
@@ -87,8 +85,7 @@ class Script:
         self._outcomes: deque[Delivery] = deque()
         self._values: dict[str, object] = {}
         self._next: Delivery | None = None
-        self._rested = False
-        self._watching = False
+        self._rest = Rest(self, self._pump, context)
         self._pump_scheduled = False
 
     @property
@@ -247,7 +244,7 @@ class Script:
     @property
     def only_waits(self) -> bool:
         """Whether every task of the body waits for us and for nothing else."""
-        if self._replay is not None or self._outcomes or self._next is not None or self._inline:
+        if self._replay is not None or self._outcomes or self._next is not None:
             return False
         return waits_only_for(self.guards, StepFuture)
 
@@ -255,7 +252,7 @@ class Script:
 
     def _alone(self) -> bool:
         """Whether the body is a single task that waits for a single call: nothing is in motion."""
-        if len(self.guards) != 1 or len(self._futures) > 1:
+        if len(self.guards) != 1 or len(self._futures) > 1 or not self.calm:
             return False
         (guard,) = self.guards
         waiting = guard.waiting_on
@@ -283,31 +280,15 @@ class Script:
             delivery = self._next
             if delivery is None:
                 return
-            if not self._alone() and not self._rested:
-                self._rest_first()
+            if not self._rest.reached and not self._alone():
+                self._rest.wait()
                 return
-            self._next, self._rested = None, False
+            self._next, self._rest.reached = None, False
             try:
                 self._hand(delivery)
             except PayloadError as error:
                 self._channel.diverged(f"a recorded value cannot be rebuilt: {error}")
                 return
-
-    def _rest_first(self) -> None:
-        if not self._watching:
-            self._watching = True
-            self.loop.call_soon(self._watch, self.moves, 0, context=self._context)
-
-    def _watch(self, moves: int, quiet: int) -> None:
-        if moves != self.moves:
-            quiet = 0
-        if quiet < QUIET_TURNS and not self.closed:
-            args = (self.moves, quiet + 1)
-            self.loop.call_soon(self._watch, *args, context=self._context)
-            return
-        self._watching, self._rested = False, True
-        self._pump()
-        self._rested = False
 
     def _fetch(self) -> Delivery | None:
         replay = self._replay
@@ -315,9 +296,9 @@ class Script:
             delivery = replay.advance()
             if delivery is not None:
                 return delivery
-            if replay.owed and not self._rested:
+            if replay.owed and not self._rest.reached:
                 # The body may be about to end, or to give up what is owed.
-                self._rest_first()
+                self._rest.wait()
                 return None
             if not replay.is_over:
                 for key in replay.unentered():
@@ -372,26 +353,15 @@ class Script:
         self._channel.command(last_command(task, self._channel.encode, where))
 
     async def _run_inline(self, key: str, work: InlineWork) -> None:
-        started = time.perf_counter_ns()
         try:
-            value = await work.start()
-            output = self._channel.encode(value, f"result of step {key!r}")
+            held, report = await inline_report(key, work, self._channel.encode)
         except (asyncio.CancelledError, BodyClosed):
             if self.closed or key not in self._inline:
                 raise
-            self._fail_inline(key, ExecutionError(f"step {key!r} was cancelled from inside"))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the body decides what it means
-            self._fail_inline(key, error)
-        else:
-            self._values[key] = value
-            taken = (time.perf_counter_ns() - started) // 1000
-            self._channel.command(c.ReportSuccess(key, 0, output, taken))
-
-    def _fail_inline(self, key: str, error: BaseException) -> None:
-        seen = faithful(error)
-        recorded = encode_error(seen)
-        self._values[key] = (recorded, seen)
-        self._channel.command(c.ReportFailure(key, 0, recorded, retryable=False))
+            error = ExecutionError(f"step {key!r} was cancelled from inside")
+            held, report = inline_failure(key, error)
+        self._values[key] = held
+        self._channel.command(report)
 
     def _keep_work(self, key: str, work: Work | None) -> None:
         if work is not None:

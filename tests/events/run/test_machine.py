@@ -239,7 +239,9 @@ class Run(RuleBasedStateMachine):
     @invariant()
     def a_run_that_waits_says_until_when(self):
         if is_waiting(self.state):
-            assert not any(op.phase is OpPhase.RUNNING for op in self.state.open.values())
+            # An inline step may seem to run: whether it only waits, its own calls say.
+            steps = [op for op in self.state.open.values() if op.kind is not OpKind.INLINE]
+            assert not any(op.phase is OpPhase.RUNNING for op in steps)
 
     def teardown(self):
         facts = [fact for fact, _ in self.history]

@@ -315,7 +315,14 @@ def _suspend(state: RunState, command: c.SuspendRun) -> Facts:
 
 def is_waiting(state: RunState) -> bool:
     """Whether nothing is under way: each open operation waits for a time or for the outside."""
-    return bool(state.open) and all(op.phase is not OpPhase.RUNNING for op in state.open.values())
+    ops = state.open.values()
+    return bool(ops) and all(op.phase is not OpPhase.RUNNING or _waits(state, op) for op in ops)
+
+
+def _waits(state: RunState, op: Operation) -> bool:
+    """Whether an inline step has open calls of its own: those say whether it only waits."""
+    scope = scope_of(op.key)
+    return op.kind is OpKind.INLINE and any(key.startswith(scope) for key in state.open)
 
 
 def next_wake(state: RunState) -> int | None:
