@@ -23,6 +23,7 @@ from tests.laws.programs import (
     Seq,
     Sleep,
     Step,
+    Timeout,
     Together,
     Turns,
     is_racy,
@@ -140,6 +141,18 @@ FOUND = {
     ),
     "an answer is ready while the body waits for a retry": Asked(
         (Step("a", 7), Step("a", 1), Step("a", 1, fails="key", times=4, form="flaky"))
+    ),
+    "a cancelled body winds down while an outcome comes": Timeout(
+        0.5,
+        Together("first", (Step("a", 2), Together("as_completed", (Step("a", 1), Turns(1))))),
+    ),
+    "a body is about to go on when it might be parked": Together(
+        "first",
+        (
+            Step("a", 5),
+            Together("first", (Sleep(5.0), Step("a", 7, fails="value", times=1, form="flaky"))),
+            Seq((Step("a", 2, key="k"), Sleep(2.0))),
+        ),
     ),
     "a call that nobody awaits when the body fails": Asked(
         (

@@ -30,6 +30,7 @@ from agnt5.actors import run as run_module
 from agnt5.actors.branch import Branch
 from agnt5.actors.eventsourced import EventSourced
 from agnt5.actors.script import Script
+from agnt5.events.keys import SCOPE, operation_key
 from agnt5.events.run.effects import Resolve
 from agnt5.events.run.walk import Walk
 
@@ -51,7 +52,20 @@ PROGRAMS: list[Node] = [
 
 
 def keys_without_branches(patch: Any) -> None:
-    """A counter per run, in the order of arrival, as the SDK does it."""
+    """The first call of a name is the same call in every branch of a scope."""
+
+    def key(branch: str, name: str, n: int) -> str:
+        scope, more, _ = branch.rpartition(SCOPE)
+        return operation_key(scope + more, name, n)
+
+    patch.setattr(context, "operation_key", key)
+
+
+def keys_in_order_of_arrival(patch: Any) -> None:
+    """A counter per run, in the order of arrival, as the SDK does it.
+
+    In-order delivery makes even these repeat, until an inline step is not entered again.
+    """
 
     def occurrence(self: Branch, name: str) -> int:
         counts = self.script.__dict__.setdefault("mutant_counts", {})
@@ -128,6 +142,7 @@ def requests_are_not_awaited(patch: Any) -> None:
 
 MUTANTS = [
     keys_without_branches,
+    keys_in_order_of_arrival,
     nothing_is_resumed,
     the_last_outcome_first,
     no_rest,

@@ -17,6 +17,7 @@ from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, Handler
+from agnt5.actors.rest import Rest
 from agnt5.actors.script import Script
 from agnt5.actors.timers import Timers
 from agnt5.events.run import commands as c
@@ -331,7 +332,8 @@ class RunActor(EventSourced):
         due_at = self._clock.now() + delay_us
         wake_at = next_wake(self.state)
         if wake_at is None or wake_at > due_at:
-            self._park_alarm = self._clock.call_at(due_at, self._park)
+            at_rest = Rest(script, self._park, self._context)  # it may be about to move
+            self._park_alarm = self._clock.call_at(due_at, at_rest.wait)
 
     def _park(self) -> None:
         self._park_alarm = None
@@ -346,13 +348,12 @@ class RunActor(EventSourced):
             # It came back for nothing: the log says already that it waits.
             self._leave()
             return
-        version = self.state.version
         try:
             self.receive([Envelope(c.ParkRun())])
         except Exception as error:  # noqa: BLE001 - an actor's crash is its supervisor's business
             self.crashed(error)
             return
-        if self.state.version > version:
+        if self.state.parked:
             self.hold()
 
     def _disarm_parking(self) -> None:
