@@ -9,8 +9,6 @@ from pydantic import JsonValue
 Json = JsonValue
 """What may lie on the log: JSON."""
 
-JsonObject = dict[str, JsonValue]
-
 
 class ComponentKind(StrEnum):
     """What kind of thing a run executes."""

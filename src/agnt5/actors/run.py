@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Protocol, assert_never
@@ -391,8 +391,6 @@ class RunActor(EventSourced):
         """What lies in the box, for the next incarnation."""
         return self._mailbox.take_all()
 
-
-RunFactory = Callable[[str], RunActor]
 
 _LOOK_AGAIN_US = 50_000
 """A body that waits for something of its own is not asked all the time whether it still does."""

@@ -105,11 +105,6 @@ class Walk:
         """The recorded fact that the body has not asked for yet."""
         return None if self.is_over else self._facts[self._at]
 
-    @property
-    def remaining(self) -> Sequence[f.RunFact]:
-        """The facts that have not been passed."""
-        return self._facts[self._at :]
-
     def held(self) -> list[str]:
         """Keys that the body has asked for and that no fact passed so far claims."""
         return [key for key in self._asked if key not in self.claimed]
