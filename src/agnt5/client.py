@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.client_outside import AsyncOutside, Outside
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
-from agnt5.runtime import Runtime, find_runtime
 
-T = TypeVar("T")
-_NO_ANSWER: Any = type("NoAnswer", (), {"__repr__": lambda _: "<no answer>"})()
 _WAIT_S = 300.0
 
 
-class Interrupted(SystemExit, KeyboardInterrupt):
-    """Ctrl-C while a client waited.
-
-    Also a KeyboardInterrupt; uncaught, it ends the program quietly with status 130.
-    """
-
-
-class _Base:
-    def __init__(
-        self,
-        gateway_url: str | None = None,
-        timeout: float | None = None,
-        api_key: str | None = None,
-        tenant_id: str | None = None,
-        deployment_id: str | None = None,
-        *,
-        store: str | None = None,
-        runtime: Runtime | None = None,
-    ) -> None:
-        if api_key is not None and not api_key.startswith("agnt5_sk_"):
-            msg = "an api_key starts with 'agnt5_sk_'"
-            raise ValueError(msg)
-        self.api_key = api_key
-        self.tenant_id = tenant_id
-        self.deployment_id = deployment_id
-        self.gateway_url = gateway_url or os.environ.get("AGNT5_GATEWAY_URL")
-        if self.gateway_url:
-            msg = (
-                f"this version of agnt5 runs embedded and cannot speak to a gateway"
-                f" ({self.gateway_url}); leave gateway_url and AGNT5_GATEWAY_URL unset"
-            )
-            raise ConfigurationError(msg)
-        self.timeout = timeout
-        self._store = store
-        self._given = runtime
-
-    @property
-    def runtime(self) -> Runtime:
-        """The runtime that serves this client; started on first use if the process has none."""
-        return self._given or find_runtime(self._store)
-
-
-class Client(_Base):
+class Client(Outside):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -211,42 +164,8 @@ class Client(_Base):
         """Ask a run to stop; its cleanup may still run. Asking twice is the same as once."""
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
-    def signal(
-        self, run_id: str, name: str, payload: object = None, *, signal_id: str | None = None
-    ) -> None:
-        """Send a signal; durable when this returns. The same ``signal_id`` is the same signal."""
-        return self._ask(lambda rt: rt.runs.signal(run_id, name, payload, signal_id))
 
-    def resume(
-        self, run_id: str, user_response: object = _NO_ANSWER, *, key: str | None = None
-    ) -> None:
-        """Answer the question that a run waits with, or try a suspended run again.
-
-        Args:
-            run_id: The run.
-            user_response: The answer; None skips the question. Not given: try the run again.
-            key: Which question, when there are several.
-        """
-        if user_response is _NO_ANSWER:
-            return self._ask(lambda rt: rt.runs.unsuspend(run_id))
-        return self._ask(lambda rt: rt.runs.answer(run_id, user_response, key))
-
-    def _ask(self, ask: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
-        runtime = self.runtime
-        if runtime.is_here:
-            msg = (
-                "Client blocks, and was called on the thread whose event loop executes the runs:"
-                " they would wait for each other for ever. Use AsyncClient here."
-            )
-            raise RuntimeClosedError(msg)
-        try:
-            return runtime.call(lambda: ask(runtime))
-        except KeyboardInterrupt:
-            sys.stderr.write("interrupted; unfinished runs go on when the program starts again\n")
-            raise Interrupted(130) from None
-
-
-class AsyncClient(_Base):
+class AsyncClient(AsyncOutside):
     """For async code. The same as :class:`Client`, with every method awaited.
 
     It works in the event loop of an ``async with Runtime()`` and in any other.
@@ -353,21 +272,3 @@ class AsyncClient(_Base):
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop. See :meth:`Client.cancel`."""
         return await self._ask(lambda rt: rt.runs.cancel(run_id, reason))
-
-    async def signal(
-        self, run_id: str, name: str, payload: object = None, *, signal_id: str | None = None
-    ) -> None:
-        """Send a signal. See :meth:`Client.signal`."""
-        return await self._ask(lambda rt: rt.runs.signal(run_id, name, payload, signal_id))
-
-    async def resume(
-        self, run_id: str, user_response: object = _NO_ANSWER, *, key: str | None = None
-    ) -> None:
-        """Answer a question, or try a suspended run again. See :meth:`Client.resume`."""
-        if user_response is _NO_ANSWER:
-            return await self._ask(lambda rt: rt.runs.unsuspend(run_id))
-        return await self._ask(lambda rt: rt.runs.answer(run_id, user_response, key))
-
-    async def _ask(self, ask: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
-        runtime = self.runtime
-        return await runtime.call_async(lambda: ask(runtime))

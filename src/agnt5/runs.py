@@ -96,6 +96,9 @@ class Runs:
         if state.phase is Phase.SUSPENDED:
             _tell(self._waiters, state)
 
+    def answered(self, state: RunState, answer: f.UpdateAnswered) -> None:
+        """A run has answered an update."""
+
     # Asked by clients.
 
     async def submit(self, new: NewRun) -> SubmitResponse:

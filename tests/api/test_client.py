@@ -23,7 +23,7 @@ from agnt5 import (
     function,
     workflow,
 )
-from agnt5.runtime import close_hosted
+from agnt5.hosting import close_hosted
 
 
 @pytest.fixture

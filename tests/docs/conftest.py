@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agnt5 import FunctionRegistry, WorkflowRegistry
-from agnt5.runtime import close_hosted
+from agnt5.hosting import close_hosted
 
 
 @pytest.fixture(autouse=True)

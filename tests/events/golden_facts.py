@@ -5,6 +5,7 @@ is added, or its ``schema_version`` raised:
 
 1. add the pair to ``GOLDEN`` below, under ``KIND.vN``; keep the old ones: they say what old files
    mean today, after their upcasters;
+   When fields were added with a default, the pair goes under ``KIND.vN+``, and the old one stays;
 2. run ``python -m tests.events.golden_facts``; it writes the files that are missing, and only them.
 
 The least one spells the defaults out: to change a default is to change what old logs mean.
@@ -156,7 +157,160 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
         f.RunFailed(error=None, attempts=None, max_attempts=None),
     ),
     "RunCancelled.v1": (f.RunCancelled(reason="enough"), f.RunCancelled(reason=None)),
+    "RunQueued.v1+": (
+        f.RunQueued(
+            component="order",
+            kind="workflow",
+            input={"n": 1},
+            idempotency_key="k-1",
+            replaces="r0",
+            session_id="s",
+            user_id="u",
+            metadata={"trace": "t"},
+            version_label="2026-11",
+            parent_run_id="r9",
+            parent_key=":child#0",
+            queue="mail",
+            priority=5,
+            deduplication_id="d-1",
+            origin={"type": "event", "name": "user.signed_up"},
+        ),
+        f.RunQueued(
+            component="add",
+            kind="function",
+            input=None,
+            idempotency_key=None,
+            replaces=None,
+            session_id=None,
+            user_id=None,
+            metadata=None,
+            version_label=None,
+            parent_run_id=None,
+            parent_key=None,
+            queue=None,
+            priority=0,
+            deduplication_id=None,
+            origin=None,
+        ),
+    ),
+    "RunStarted.v1+": (
+        f.RunStarted(definition="5f0c", timeout_us=60_000_000),
+        f.RunStarted(definition="", timeout_us=None),
+    ),
+    "StepCompleted.v1+": (
+        f.StepCompleted(
+            key=":a#0",
+            output=[1],
+            attempt=2,
+            duration_us=1500,
+            after={"args": {"0": {"n": 2}}},
+            state={"phase": "paid"},
+            deleted=["draft"],
+        ),
+        f.StepCompleted(
+            key=":a#0", output=None, attempt=0, duration_us=0, after=None, state=None, deleted=None
+        ),
+    ),
+    "StepFailed.v1+": (
+        f.StepFailed(key=":a#0", error=_ERROR, attempt=2, after={"args": {"0": {"n": 2}}}),
+        f.StepFailed(key=":a#0", error=None, attempt=0, after=None),
+    ),
+    "UserInputRequested.v1+": (
+        f.UserInputRequested(
+            key=":wait_for_user#0",
+            question="Ship?",
+            input_type="select",
+            options=_OPTIONS,
+            allow_custom=True,
+            skippable=True,
+            line="app.py:5",
+            assignees=["ada"],
+            due_at=1_700_000_000_000_009,
+            on_timeout="no",
+            shown="77ab",
+            about=":ship#0",
+        ),
+        f.UserInputRequested(
+            key=":wait_for_user#0",
+            question="Ship?",
+            input_type="text",
+            options=None,
+            allow_custom=False,
+            skippable=False,
+            line=None,
+            assignees=None,
+            due_at=None,
+            on_timeout=None,
+            shown=None,
+            about=None,
+        ),
+    ),
+    "UserReplied.v1+": (
+        f.UserReplied(
+            key=":wait_for_user#0",
+            answer="yes",
+            actor="ada",
+            channel="mail",
+            reason="in stock",
+            shown="77ab",
+        ),
+        f.UserReplied(
+            key=":wait_for_user#0", answer=None, actor=None, channel=None, reason=None, shown=None
+        ),
+    ),
+    "UserInputExpired.v1": (
+        f.UserInputExpired(key=":wait_for_user#0", answer="no"),
+        f.UserInputExpired(key=":wait_for_user#0", answer=None),
+    ),
+    "ChildStarted.v1": (
+        f.ChildStarted(
+            key=":child:pay#0",
+            child_run_id="r2",
+            component="pay",
+            kind="function",
+            input={"cents": 5},
+            on_parent_end="abandon",
+            line="app.py:9",
+        ),
+        f.ChildStarted(
+            key=":child:pay#0",
+            child_run_id="r2",
+            component="pay",
+            kind="workflow",
+            input=None,
+            on_parent_end="cancel",
+            line=None,
+        ),
+    ),
+    "ChildFinished.v1": (
+        f.ChildFinished(key=":child:pay#0", status="failed", output=[1], error=_ERROR),
+        f.ChildFinished(key=":child:pay#0", status="completed", output=None, error=None),
+    ),
+    "UpdateReceived.v1": (
+        f.UpdateReceived(update_id="u1", name="add", payload={"item": 3}),
+        f.UpdateReceived(update_id="u1", name="add", payload=None),
+    ),
+    "UpdateAnswered.v1": (
+        f.UpdateAnswered(update_id="u1", output=3, error=_ERROR),
+        f.UpdateAnswered(update_id="u1", output=None, error=None),
+    ),
+    "MarkerRecorded.v1": (
+        f.MarkerRecorded(key="patch:tax", value=True),
+        f.MarkerRecorded(key="patch:tax", value=None),
+    ),
+    "StateChanged.v1": (
+        f.StateChanged(key=":state:phase#0", name="phase", value="paid", deleted=True),
+        f.StateChanged(key=":state:phase#0", name="phase", value=None, deleted=False),
+    ),
+    "EventEmitted.v1": (
+        f.EventEmitted(key=":emit:order.paid#0", event_type="order.paid", payload={"cents": 5}),
+        f.EventEmitted(key=":emit:order.paid#0", event_type="order.paid", payload=None),
+    ),
     # A retry plan has no topic of its own: it lies within a step.
+    "StepScheduled.v1.jitter": (
+        f.StepScheduled(key=":a#0", name="a", retry=_PLAN.model_copy(update={"jitter": 0.5})),
+        f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),
+    ),
     "StepScheduled.v1.least-retry": (
         f.StepScheduled(key=":a#0", name="a", retry=_PLAN),
         f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),

@@ -33,6 +33,14 @@ TOPICS = [
     "SignalReturned",
     "UserInputRequested",
     "UserReplied",
+    "UserInputExpired",
+    "ChildStarted",
+    "ChildFinished",
+    "UpdateReceived",
+    "UpdateAnswered",
+    "MarkerRecorded",
+    "StateChanged",
+    "EventEmitted",
     "OperationCancelled",
     "RunCancelRequested",
     "RunParked",
@@ -69,6 +77,7 @@ FIELDS = {
     JsonValue: json,
     dict[str, JsonValue] | None: st.none() | objects,
     list[dict[str, JsonValue]] | None: st.none() | st.lists(objects, max_size=3),
+    list[str] | None: st.none() | st.lists(st.text(max_size=5), max_size=3),
     f.RetryPlan | None: st.none() | plans,
 }
 

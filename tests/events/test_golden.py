@@ -38,8 +38,8 @@ def test_no_golden_file_is_forgotten():
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_full_one_is_full_and_the_least_is_least(name):
     """So that a field that is added later must be added here."""
-    if name.count(".") > 1:
-        pytest.skip("a part within a fact")
+    if name.count(".") > 1 or f"{name}+" in GOLDEN:
+        pytest.skip("a part within a fact, or the shape before fields were added")
     full, least = GOLDEN[name]
     fields = type(full).model_fields
     assert full.model_dump(exclude_defaults=True).keys() == fields.keys()

@@ -25,6 +25,7 @@ from tests.events.run.spec import (
     timer,
 )
 
+from agnt5.events.base import Fact
 from agnt5.events.run import facts as f
 from agnt5.events.vocabulary import PublicEvent, public_events
 
@@ -103,9 +104,17 @@ def test_attempts_are_of_functions():
         (f.SignalReturned(key="s", signal_id="1"), ["signal.returned"]),
         (question("q"), ["approval.requested", "workflow.paused"]),
         (f.UserReplied(key="q", answer="x"), ["approval.resolved", "workflow.resumed"]),
+        (f.UserInputExpired(key="q", answer="no"), ["approval.expired", "workflow.resumed"]),
+        (f.ChildStarted(key="c", child_run_id="r2", component="pay"), ["child.started"]),
+        (f.ChildFinished(key="c", status="completed", output=1), ["child.finished"]),
+        (f.UpdateReceived(update_id="1", name="add"), ["update.received"]),
+        (f.UpdateAnswered(update_id="1", output=1), ["update.answered"]),
+        (f.StateChanged(key="s", name="n", value=1), ["workflow.state.changed"]),
+        (f.MarkerRecorded(key="m", value=True), ["marker.recorded"]),
+        (f.EventEmitted(key="e", event_type="order.paid"), ["order.paid"]),
         (f.OperationCancelled(key="a"), ["operation.cancelled"]),
     ],
-    ids=lambda value: value.topic if isinstance(value, f.Fact) else None,
+    ids=lambda value: value.topic if isinstance(value, Fact) else None,
 )
 def test_types(fact, expected):
     assert types("workflow", fact) == expected

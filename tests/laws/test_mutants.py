@@ -24,7 +24,7 @@ from tests.laws.test_crash import FOUND, crashed_everywhere
 from tests.laws.test_laws import diverge
 from tests.laws.world import run
 
-from agnt5 import context
+from agnt5 import step_calls
 from agnt5.actors import rest
 from agnt5.actors import run as run_module
 from agnt5.actors.branch import Branch
@@ -58,7 +58,7 @@ def keys_without_branches(patch: Any) -> None:
         scope, more, _ = branch.rpartition(SCOPE)
         return operation_key(scope + more, name, n)
 
-    patch.setattr(context, "operation_key", key)
+    patch.setattr(step_calls, "operation_key", key)
 
 
 def keys_in_order_of_arrival(patch: Any) -> None:
@@ -73,7 +73,7 @@ def keys_in_order_of_arrival(patch: Any) -> None:
         return counts[name]
 
     patch.setattr(Branch, "occurrence", occurrence)
-    patch.setattr(context, "operation_key", lambda branch, name, n: f":{name}#{n}")
+    patch.setattr(step_calls, "operation_key", lambda branch, name, n: f":{name}#{n}")
 
 
 def nothing_is_resumed(patch: Any) -> None:

@@ -23,7 +23,7 @@ from agnt5.actors.timers import ParkedWakes
 from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
-from agnt5.events.run.facts import Terminal
+from agnt5.events.run.facts import ChildStarted, Terminal, UpdateAnswered
 from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
 
@@ -42,6 +42,10 @@ class Watcher(Protocol):
 
     def paused(self, state: RunState) -> None:
         """A run waits for a person, or is suspended."""
+        ...
+
+    def answered(self, state: RunState, answer: UpdateAnswered) -> None:
+        """A run has answered an update."""
         ...
 
 
@@ -333,6 +337,18 @@ class Bus(Workshop):
     def paused(self, actor: RunActor) -> None:
         """A run waits for a person, or is suspended."""
         self._watcher.paused(actor.state)
+
+    def answered(self, actor: RunActor, answer: UpdateAnswered) -> None:
+        """A run has answered an update."""
+        self._watcher.answered(actor.state, answer)
+
+    def start_child(self, actor: RunActor, child: ChildStarted) -> None:
+        """A run wants a child."""
+        raise NotImplementedError
+
+    def cancel_child(self, actor: RunActor, child_run_id: str) -> None:
+        """A run does not want its child any more."""
+        raise NotImplementedError
 
     def left(self, actor: RunActor) -> None:
         """A run has left memory; whoever still wrote to it brings it back."""

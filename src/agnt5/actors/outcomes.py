@@ -13,7 +13,7 @@ from agnt5.actors.branch import StepFuture
 from agnt5.actors.ports import InlineWork
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.exceptions import PayloadError
+from agnt5.exceptions import PayloadError, StepTimeoutError
 from agnt5.payloads import decode, decode_error, encode_error, faithful
 
 
@@ -36,9 +36,29 @@ def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
         case f.SignalConsumed():
             future.set_result(_decoded(outcome.payload, outcome.key))
         case f.UserReplied():
-            future.set_result(outcome.answer)
+            future.set_result(outcome if future.raw else outcome.answer)
+        case f.UserInputExpired():
+            _expire(future, outcome)
+        case f.ChildFinished():
+            _end_child(future, outcome)
         case _:
             assert_never(outcome)
+
+
+def _expire(future: StepFuture, expired: f.UserInputExpired) -> None:
+    if expired.answer is not None:
+        future.set_result(expired if future.raw else expired.answer)
+        return
+    future.set_exception(StepTimeoutError(f"nobody answered {expired.key!r} in time"))
+    future._log_traceback = False  # noqa: SLF001
+
+
+def _end_child(future: StepFuture, finished: f.ChildFinished) -> None:
+    if finished.status == "completed":
+        future.set_result(_decoded(finished.output, finished.key))
+        return
+    future.set_exception(decode_error(finished.error))
+    future._log_traceback = False  # noqa: SLF001
 
 
 async def inline_report(

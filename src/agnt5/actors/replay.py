@@ -15,6 +15,7 @@ from agnt5.actors.branch import Body, StepFuture
 from agnt5.actors.parkable import waits_only_for
 from agnt5.events.keys import enclosing_keys
 from agnt5.events.run import commands as c
+from agnt5.events.run.facts import Note
 from agnt5.events.run.report import divergence_report
 from agnt5.events.run.walk import Delivery, Walk
 
@@ -44,11 +45,17 @@ class Replay:
         self._stall_limit_s = stall_limit_s
         self._held: dict[str, MakeCommand] = {}
         self._lines: dict[str, str | None] = {}
+        self._notes: set[str] = set()
         self._judging = False
         self._unheard = False
         """The body has asked for something since the walk last went on."""
         self._stall: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def time(self) -> int:
+        """When the fact that was passed last was decided, microseconds since the epoch."""
+        return self._walk.time
 
     @property
     def is_over(self) -> bool:
@@ -65,6 +72,12 @@ class Replay:
         self._lines[key] = line
         self._unheard = True
         self._walk.ask(key)
+
+    def add_note(self, note: Note) -> None:
+        """The body has said something that the log does not hold: it follows when that is over."""
+        self._notes.add(note.key)
+        self._held[note.key] = lambda: c.AddNote(note)
+        self._walk.ask(note.key)
 
     def give_up(self, key: str) -> None:
         """The body has stopped waiting for an operation."""
@@ -97,7 +110,8 @@ class Replay:
 
     def report(self, component: str, where: str, how: str) -> str:
         """What a person reads about a divergence."""
-        asked = [(key, self._lines.get(key)) for key in self._walk.held()]
+        held = [key for key in self._walk.held() if key not in self._notes]
+        asked = [(key, self._lines.get(key)) for key in held]
         run_id = self._body.run_id
         return divergence_report(run_id, component, where, self._walk.expected, asked, how)
 
@@ -108,7 +122,7 @@ class Replay:
             self._stall = None
 
     def _wait_for_body(self) -> None:
-        if self._held and not self._judging:
+        if len(self._held) > len(self._notes) and not self._judging:
             self._judging = True
             self._loop.call_soon(self._judge, context=self._context)
         if self._stall is None:
@@ -144,4 +158,5 @@ class Replay:
         return waits_only_for(self._body.guards, StepFuture)
 
     def _is_new(self, key: str) -> bool:
-        return key in self._held and key not in self._walk.claimed
+        known = key in self._walk.claimed or key in self._notes
+        return key in self._held and not known

@@ -9,29 +9,30 @@ from typing import Protocol, assert_never
 
 from pydantic import JsonValue
 
+from agnt5.actors.attempts import Attempts
 from agnt5.actors.branch import is_ending
-from agnt5.actors.clock import Alarm, Clock
+from agnt5.actors.clock import Clock
 from agnt5.actors.eventsourced import EventSourced
-from agnt5.actors.executor import Attempt, Cancel, Failure, Success
+from agnt5.actors.executor import Attempt, Cancel
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
+from agnt5.actors.parking import Parking
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, Handler
-from agnt5.actors.rest import Rest
 from agnt5.actors.script import Script
 from agnt5.actors.timers import Timers
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
-from agnt5.events.run.decider import is_waiting, next_wake, resume
-from agnt5.events.run.state import OpPhase, Phase, fold
+from agnt5.events.run.decider import resume
+from agnt5.events.run.state import Phase, fold
 from agnt5.exceptions import (
     InvalidInputError,
     PayloadError,
     RuntimeClosedError,
     StoreError,
 )
-from agnt5.payloads import decode, encode_error
+from agnt5.payloads import decode
 
 
 class Surroundings(Protocol):
@@ -59,6 +60,18 @@ class Surroundings(Protocol):
 
     def ended(self, actor: RunActor, terminal: f.Terminal) -> None:
         """A run has ended."""
+        ...
+
+    def answered(self, actor: RunActor, answer: f.UpdateAnswered) -> None:
+        """A run has answered an update."""
+        ...
+
+    def start_child(self, actor: RunActor, child: f.ChildStarted) -> None:
+        """A run wants a child: start it, or attach to it, or report its end."""
+        ...
+
+    def cancel_child(self, actor: RunActor, child_run_id: str) -> None:
+        """A run does not want its child any more."""
         ...
 
     def paused(self, actor: RunActor) -> None:
@@ -101,9 +114,8 @@ class RunActor(EventSourced):
         self._house = house
         self._settings = settings
         self._timers = Timers(clock, lambda key: self.tell(c.WakeOperation(key)))
-        self._handlers: dict[str, Handler] = {}
-        self._park_alarm: Alarm | None = None
-        self._moves_at_rest = -1
+        self._attempts = Attempts(self, house.send_attempt)
+        self._parking = Parking(self, clock, context, settings.park_after_us)
         self._leaving = False
         self._frozen = False
         self._rejected = False
@@ -115,7 +127,7 @@ class RunActor(EventSourced):
         self.state = state = fold(self.state.run_id, history)
         self.release()
         if state.phase is Phase.RUNNING:
-            self._begin([fact for fact, _ in history])
+            self._begin(history)
             for effect in resume(state):
                 self.perform(effect)
             if any(op.recovery == "fail" and op.started for op in state.open.values()):
@@ -132,14 +144,15 @@ class RunActor(EventSourced):
         self.state = fold(self.state.run_id, history)
         self.release()
         self.receive([Envelope(c.ResumeRun(digest), reply)])
-        self._begin([*(fact for fact, _ in history), f.RunResumed(definition=digest)])
+        resumed = f.RunResumed(definition=digest)
+        self._begin([*history, (resumed, self.state.updated_at)])
         for effect in resume(self.state):
             self.perform(effect)
 
     def freeze(self) -> None:
         """The house closes: what runs may end and be recorded, nothing new begins."""
         self._timers.close()
-        self._disarm_parking()
+        self._parking.stop()
         self._frozen = True
         if self.script is not None:
             self.script.frozen = True
@@ -149,11 +162,10 @@ class RunActor(EventSourced):
         if self.stopped is None:
             self.stopped = reason
         self._timers.close()
-        self._disarm_parking()
+        self._parking.stop()
         if self.script is not None:
             self.script.close()
-        for key in list(self._handlers):
-            self._cancel_attempt(key)
+        self._attempts.cancel_all()
         self.stop(reason)
 
     def receive(self, batch: Sequence[Envelope[c.RunCommand]]) -> None:
@@ -187,12 +199,12 @@ class RunActor(EventSourced):
                     script.execute(effect.key, effect.attempt)
             case e.Resolve():
                 self._timers.disarm(effect.outcome.key)
-                self._handlers.pop(effect.outcome.key, None)
+                self._attempts.forget(effect.outcome.key)
                 if script is not None:
-                    script.resolve(effect.outcome)
+                    script.resolve(effect.outcome, effect.at)
             case e.CancelAttempt():
                 self._timers.disarm(effect.key)
-                self._cancel_attempt(effect.key)
+                self._attempts.cancel(effect.key)
                 if script is not None:
                     script.cancel_attempt(effect.key)
             case e.Wake():
@@ -201,9 +213,31 @@ class RunActor(EventSourced):
                 self._begin(())
             case e.InterruptBody():
                 if script is not None:
-                    script.resolve(f.RunCancelRequested())
+                    script.resolve(f.RunCancelRequested(), self.state.updated_at)
             case e.CloseBody():
                 self._leave()
+            case _:
+                self._perform_outside(effect)
+
+    def _perform_outside(
+        self,
+        effect: e.DeliverUpdate
+        | e.AnnounceUpdate
+        | e.StartChild
+        | e.CancelChild
+        | e.Announce
+        | e.AnnouncePause,
+    ) -> None:
+        match effect:
+            case e.DeliverUpdate():
+                if self.script is not None:
+                    self.script.resolve(effect.update, effect.at)
+            case e.AnnounceUpdate():
+                self._house.answered(self, effect.answer)
+            case e.StartChild():
+                self._house.start_child(self, effect.child)
+            case e.CancelChild():
+                self._house.cancel_child(self, effect.child_run_id)
             case e.Announce():
                 self._house.ended(self, effect.terminal)
             case e.AnnouncePause():
@@ -211,7 +245,7 @@ class RunActor(EventSourced):
             case _:
                 assert_never(effect)
 
-    def _begin(self, history: Sequence[f.RunFact]) -> None:
+    def _begin(self, history: Sequence[tuple[f.RunFact, int]]) -> None:
         queued = self.state.queued
         if queued is None or self._frozen:
             return
@@ -246,7 +280,7 @@ class RunActor(EventSourced):
         info: AttemptInfo,
         definition: Definition,
         run_input: object,
-        history: Sequence[f.RunFact],
+        history: Sequence[tuple[f.RunFact, int]],
     ) -> Script:
         return Script(
             info,
@@ -254,7 +288,8 @@ class RunActor(EventSourced):
             run_input if isinstance(run_input, dict) else {},
             self,
             state=self.state,
-            history=history,
+            history=[fact for fact, _ in history],
+            times=[at for _, at in history],
             context=self._context,
             stall_limit_s=self._settings.stall_limit_s,
         )
@@ -267,17 +302,7 @@ class RunActor(EventSourced):
 
     def execute(self, key: str, attempt: int, work: FunctionWork) -> None:
         """Have an executor run an attempt."""
-        self._handlers[key] = work.handler
-        queued = self.state.queued
-        info = AttemptInfo(
-            self.state.run_id,
-            key,
-            work.handler.name,
-            attempt,
-            queued.session_id if queued else None,
-            queued.metadata if queued else None,
-        )
-        self._house.send_attempt(work.handler, Attempt(info, work, self._reported))
+        self._attempts.execute(key, attempt, work)
 
     def diverged(self, report: str) -> None:
         """The body no longer asks for what the log holds."""
@@ -294,56 +319,19 @@ class RunActor(EventSourced):
         """Refuse a recorded value that is too large."""
         self._house.check_size(value, f"{where} of run {self.state.run_id}")
 
-    def _reported(self, info: AttemptInfo, result: Success | Failure) -> None:
-        if self.stopped is not None:
-            return
-        key = info.key
-        op = self.state.open.get(key)
-        if op is None or op.attempt != info.attempt or op.phase is not OpPhase.RUNNING:
-            return
-        if isinstance(result, Success):
-            self._hold(key, result.value)
-            self.tell(c.ReportSuccess(key, info.attempt, result.output, result.duration_us))
-        else:
-            error = encode_error(result.error)
-            self._hold(key, (error, result.error))
-            self.tell(c.ReportFailure(key, info.attempt, error, result.retryable))
-
-    def _hold(self, key: str, value: object) -> None:
-        if self.script is not None:
-            self.script.hold_value(key, value)
-
-    def _cancel_attempt(self, key: str) -> None:
-        handler = self._handlers.pop(key, None)
-        if handler is not None:
-            self._house.send_attempt(handler, Cancel(self.state.run_id, key))
-
     # Parking.
 
     def at_rest(self) -> None:
         """Everything is durable: if the run only waits, it may leave memory after a grace."""
-        if self.script is None or self.script.closed or not is_waiting(self.state):
-            return
-        self._park_later(self.script, self._settings.park_after_us)
+        self._parking.consider()
 
-    def _park_later(self, script: Script, delay_us: int) -> None:
-        self._disarm_parking()
-        self._moves_at_rest = script.moves
-        due_at = self._clock.now() + delay_us
-        wake_at = next_wake(self.state)
-        if wake_at is None or wake_at > due_at:
-            at_rest = Rest(script, self._park, self._context)  # it may be about to move
-            self._park_alarm = self._clock.call_at(due_at, at_rest.wait)
+    @property
+    def may_park(self) -> bool:
+        """Whether nothing is in motion: no letter, no append."""
+        return self.stopped is None and not self._in_flight and self.is_idle
 
-    def _park(self) -> None:
-        self._park_alarm = None
-        script = self.script
-        if script is None or self.stopped is not None or self._in_flight or not self.is_idle:
-            return
-        if script.moves != self._moves_at_rest or not script.only_waits:
-            if is_waiting(self.state) and not script.closed:
-                self._park_later(script, max(self._settings.park_after_us, _LOOK_AGAIN_US))
-            return
+    def park(self) -> None:
+        """Record that it is parked, and leave."""
         if self.state.parked:
             # It came back for nothing: the log says already that it waits.
             self._leave()
@@ -356,19 +344,13 @@ class RunActor(EventSourced):
         if self.state.parked:
             self.hold()
 
-    def _disarm_parking(self) -> None:
-        if self._park_alarm is not None:
-            self._park_alarm.cancel()
-            self._park_alarm = None
-
     def _leave(self) -> None:
         if self._leaving:
             return
         self._leaving = True
         self._timers.close()
-        self._disarm_parking()
-        for key in list(self._handlers):
-            self._cancel_attempt(key)
+        self._parking.stop()
+        self._attempts.cancel_all()
         if self.script is not None:
             self.script.close()
         self._house.left(self)
@@ -391,8 +373,5 @@ class RunActor(EventSourced):
         """What lies in the box, for the next incarnation."""
         return self._mailbox.take_all()
 
-
-_LOOK_AGAIN_US = 50_000
-"""A body that waits for something of its own is not asked all the time whether it still does."""
 
 CLOSED = RuntimeClosedError("the runtime is shutting down; the run goes on when it starts again")

@@ -13,24 +13,24 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 from weakref import WeakSet
 
 from pydantic import JsonValue
 
 from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spawn
-from agnt5.actors.outcomes import inline_failure, inline_report, last_command, settle
+from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
-from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, InlineWork, Work
+from agnt5.actors.ports import AttemptInfo, Channel, Definition, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
-from agnt5.events.keys import scope_of
+from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState
 from agnt5.events.run.walk import Delivery, Walk
-from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
+from agnt5.exceptions import PayloadError
 
 logger = logging.getLogger("agnt5.run")
 
@@ -49,6 +49,7 @@ class Script:
         history: Sequence[f.RunFact],
         context: Context,
         stall_limit_s: float,
+        times: Sequence[int] = (),
     ) -> None:
         self.run_id = info.run_id
         self.loop = asyncio.get_running_loop()
@@ -62,6 +63,9 @@ class Script:
         self.frozen = False
         """Hand over nothing more and start nothing; what runs may end."""
         self.main: asyncio.Future[Any] | None = None
+        self.time = state.started_at or 0
+        """When what the body was handed last was decided, microseconds since the epoch."""
+        self.state = state
         self._info = info
         self._definition = definition
         self._input = run_input
@@ -70,8 +74,8 @@ class Script:
         self._replay: Replay | None = None
         if history:
             self._replay = Replay(
-                Walk(state, history),
-                set(state.open) | set(state.settled),
+                Walk(state, history, times),
+                set(state.open) | set(state.settled) | state.noted,
                 self,
                 self._diverge,
                 context=context,
@@ -79,12 +83,9 @@ class Script:
             )
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
-        self._works: dict[str, Work] = {}
-        self._contexts: dict[str, Context] = {}
-        self._inline: dict[str, asyncio.Future[Any]] = {}
-        self._outcomes: deque[Delivery] = deque()
-        self._values: dict[str, object] = {}
-        self._next: Delivery | None = None
+        self._works = Works(self, channel, context)
+        self._outcomes: deque[tuple[Delivery, int]] = deque()
+        self._next: tuple[Delivery, int] | None = None
         self._rest = Rest(self, self._pump, context)
         self._pump_scheduled = False
 
@@ -147,7 +148,7 @@ class Script:
         self._futures[key] = future
         if chosen:
             self._chosen[key] = future
-        self._keep_work(key, work)
+        self._works.keep(key, work)
         if replay is None:
             if command is not None:
                 self._channel.command(command)
@@ -155,6 +156,16 @@ class Script:
         replay.ask(key, make_command if command is None else lambda: command, line)
         self._pump_soon()
         return future
+
+    def note(self, note: f.Note) -> None:
+        """Record what the body says without waiting. Its key fixes that it is recorded once."""
+        replay = self._replay
+        if self.closed or (replay is not None and replay.knows(note.key)):
+            return
+        if replay is None:
+            self._channel.command(c.AddNote(note))
+        else:
+            replay.add_note(note)
 
     def check_size(self, value: JsonValue, where: str) -> None:
         """Refuse a recorded value that is too large."""
@@ -169,19 +180,19 @@ class Script:
             self._channel.command(c.AbandonOperation(key))
             return
         self._replay.give_up(key)
-        self._drop_work(key)
+        self._works.drop(key)
         self._pump_soon()
 
     # What the run actor says.
 
-    def resolve(self, delivery: Delivery) -> None:
-        """An outcome is durable."""
-        self._outcomes.append(delivery)
+    def resolve(self, delivery: Delivery, at: int = 0) -> None:
+        """An outcome is durable; it was decided at a time (microseconds)."""
+        self._outcomes.append((delivery, at))
         self._pump()
 
     def hold_value(self, key: str, value: object) -> None:
         """The live result, so that the first run sees the object itself and not a copy."""
-        self._values[key] = value
+        self._works.hold_value(key, value)
 
     def execute(self, key: str, attempt: int) -> None:
         """Start an attempt of a step, now or when the body has asked for it again."""
@@ -190,26 +201,13 @@ class Script:
         if self._replay is not None:
             self._replay.owed[key] = attempt
         else:
-            self._start(key, attempt)
-
-    def _start(self, key: str, attempt: int) -> None:
-        if isinstance(work := self._works.get(key), FunctionWork):
-            self._channel.execute(key, attempt, work)
-        elif work is not None:
-            inner, context = Branch(self, scope_of(key)), self._contexts.pop(key)
-            task = spawn(inner, self._run_inline(key, work), context=context, name=f"step {key}")
-            # A task that is cancelled before its first turn leaves the work unstarted.
-            task.add_done_callback(lambda _: work.discard(), context=self._context)
-            self._inline[key] = task
+            self._works.start(key, attempt)
 
     def cancel_attempt(self, key: str) -> None:
         """Nobody wants the result of a step."""
         if self._replay is not None:
             self._replay.owed.pop(key, None)
-        task = self._inline.pop(key, None)
-        if task is not None:
-            task.cancel()
-        self._drop_work(key)
+        self._works.cancel(key)
 
     def close(self) -> None:
         """End every task of the body, without effects. Idempotent."""
@@ -218,8 +216,7 @@ class Script:
         self.closed = True
         if self._replay is not None:
             self._replay.close()
-        for key in list(self._works):
-            self._drop_work(key)
+        self._works.close()
         if self.main is not None and not self.main.done():
             for task in self.failed:
                 task.add_done_callback(look_at)
@@ -238,7 +235,7 @@ class Script:
     @property
     def is_busy(self) -> bool:
         """Whether an inline step is under way, and does not just wait for steps of its own."""
-        under_way = any(not task.done() for task in self._inline.values())
+        under_way = any(not task.done() for task in self._works.inline.values())
         return under_way and not waits_only_for(self.guards, StepFuture)
 
     @property
@@ -285,41 +282,41 @@ class Script:
                 return
             self._next, self._rest.reached = None, False
             try:
-                self._hand(delivery)
+                self._hand(*delivery)
             except PayloadError as error:
                 self._channel.diverged(f"a recorded value cannot be rebuilt: {error}")
                 return
 
-    def _fetch(self) -> Delivery | None:
+    def _fetch(self) -> tuple[Delivery, int] | None:
         replay = self._replay
         if replay is not None:
             delivery = replay.advance()
             if delivery is not None:
-                return delivery
+                return delivery, replay.time
             if replay.owed and not self._rest.reached:
                 # The body may be about to end, or to give up what is owed.
                 self._rest.wait()
                 return None
             if not replay.is_over:
                 for key in replay.unentered():
-                    self._start(key, replay.owed.pop(key))
+                    self._works.start(key, replay.owed.pop(key))
                 return None
             self._go_live(replay)
         return self._outcomes.popleft() if self._outcomes else None
 
-    def _hand(self, delivery: Delivery) -> None:
-        if isinstance(delivery, f.RunCancelRequested):
-            if self.main is not None:
-                self.main.cancel()
-            return
-        key = delivery.key
-        future = self._futures.pop(key, None)
-        self._inline.pop(key, None)
-        self._drop_work(key)
-        original = self._values.pop(key, None)
-        if future is None or future.done():
-            return
-        settle(future, delivery, original)
+    def _hand(self, delivery: Delivery, at: int) -> None:
+        self.time = max(self.time, at)
+        match delivery:
+            case f.RunCancelRequested():
+                if self.main is not None:
+                    self.main.cancel()
+            case f.UpdateReceived():
+                pass
+            case _:
+                future = self._futures.pop(delivery.key, None)
+                _, original = self._works.settle(delivery.key)
+                if future is not None and not future.done():
+                    settle(future, delivery, original)
 
     def _go_live(self, replay: Replay) -> None:
         self._replay = None
@@ -351,26 +348,3 @@ class Script:
         self.frozen = True
         where = f"result of {self._definition.kind} {self._definition.name!r}"
         self._channel.command(last_command(task, self._channel.encode, where))
-
-    async def _run_inline(self, key: str, work: InlineWork) -> None:
-        try:
-            held, report = await inline_report(key, work, self._channel.encode)
-        except (asyncio.CancelledError, BodyClosed):
-            if self.closed or key not in self._inline:
-                raise
-            error = ExecutionError(f"step {key!r} was cancelled from inside")
-            held, report = inline_failure(key, error)
-        self._values[key] = held
-        self._channel.command(report)
-
-    def _keep_work(self, key: str, work: Work | None) -> None:
-        if work is not None:
-            self._works[key] = work
-        if isinstance(work, InlineWork):
-            self._contexts[key] = copy_context()
-
-    def _drop_work(self, key: str) -> None:
-        work = self._works.pop(key, None)
-        unstarted = self._contexts.pop(key, None)
-        if unstarted is not None and isinstance(work, InlineWork):
-            work.discard()

@@ -17,6 +17,7 @@ from agnt5.events.run.facts import (
     RunResumed,
     RunStarted,
     RunSuspended,
+    UserInputExpired,
     UserInputRequested,
     UserReplied,
 )
@@ -63,6 +64,7 @@ def row_of(state: RunState) -> RunRow:
         version_label=queued.version_label,
         session_id=queued.session_id,
         user_id=queued.user_id,
+        parent_run_id=queued.parent_run_id,
         key_scope=None if key is None else key_scope(queued.kind, queued.component, key),
     )
 
@@ -87,6 +89,7 @@ _ROW_FACTS: frozenset[type[RunFact]] = frozenset(
         RunCancelled,
         UserInputRequested,
         UserReplied,
+        UserInputExpired,
         OperationCancelled,  # it may have been a question
     }
 )

@@ -106,7 +106,7 @@ def _step(
     return [step, own] if stage == "started" else [own, step]
 
 
-def _of_wait(fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat match
+def _of_wait(fact: f.RunFact) -> list[PublicEvent]:
     match fact:
         case f.TimerScheduled():
             return [PublicEvent("timer.scheduled", fact.key, metadata={"due_at": fact.due_at})]
@@ -121,22 +121,73 @@ def _of_wait(fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat ma
             return [PublicEvent("signal.consumed", fact.key, output_data=fact.payload)]
         case f.SignalReturned():
             return [PublicEvent("signal.returned", fact.key)]
+        case f.OperationCancelled():
+            return [PublicEvent("operation.cancelled", fact.key)]
+        case _:
+            return _of_person(fact) or _of_other_run(fact) or _of_note(fact)
+
+
+def _of_person(fact: f.RunFact) -> list[PublicEvent]:
+    match fact:
         case f.UserInputRequested():
             asked: dict[str, JsonValue] = {
                 "question": fact.question,
                 "input_type": fact.input_type,
                 "options": list(fact.options) if fact.options is not None else None,
+                "assignees": list(fact.assignees) if fact.assignees is not None else None,
+                "due_at": fact.due_at,
+                "shown": fact.shown,
             }
-            return [
-                PublicEvent("approval.requested", fact.key, metadata=asked),
-                PublicEvent("workflow.paused", fact.key),
-            ]
+            requested = PublicEvent("approval.requested", fact.key, metadata=_given(asked))
+            return [requested, PublicEvent("workflow.paused", fact.key)]
         case f.UserReplied():
-            return [
-                PublicEvent("approval.resolved", fact.key, output_data=fact.answer),
-                PublicEvent("workflow.resumed", fact.key),
-            ]
-        case f.OperationCancelled():
-            return [PublicEvent("operation.cancelled", fact.key)]
+            said = {"actor": fact.actor, "channel": fact.channel, "reason": fact.reason}
+            about = _given({**said, "shown": fact.shown})
+            resolved = PublicEvent("approval.resolved", fact.key, None, fact.answer, about)
+            return [resolved, PublicEvent("workflow.resumed", fact.key)]
+        case f.UserInputExpired():
+            expired = PublicEvent("approval.expired", fact.key, output_data=fact.answer)
+            return [expired, PublicEvent("workflow.resumed", fact.key)]
+        case _:
+            return []
+
+
+def _given(about: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    asked = {"question", "input_type", "options"}
+    return {name: value for name, value in about.items() if value is not None or name in asked}
+
+
+def _of_other_run(fact: f.RunFact) -> list[PublicEvent]:
+    match fact:
+        case f.ChildStarted():
+            about: dict[str, JsonValue] = {
+                "child_run_id": fact.child_run_id,
+                "component": fact.component,
+                "kind": fact.kind,
+                "line": fact.line,
+            }
+            return [PublicEvent("child.started", fact.key, fact.input, metadata=about)]
+        case f.ChildFinished():
+            about = {"status": fact.status, "error": fact.error}
+            return [PublicEvent("child.finished", fact.key, None, fact.output, about)]
+        case f.UpdateReceived():
+            about = {"update_id": fact.update_id, "name": fact.name}
+            return [PublicEvent("update.received", input_data=fact.payload, metadata=about)]
+        case f.UpdateAnswered():
+            about = {"update_id": fact.update_id, "error": fact.error}
+            return [PublicEvent("update.answered", output_data=fact.output, metadata=about)]
+        case _:
+            return []
+
+
+def _of_note(fact: f.RunFact) -> list[PublicEvent]:
+    match fact:
+        case f.StateChanged():
+            about: dict[str, JsonValue] = {"name": fact.name, "deleted": fact.deleted}
+            return [PublicEvent("workflow.state.changed", fact.key, None, fact.value, about)]
+        case f.MarkerRecorded():
+            return [PublicEvent("marker.recorded", fact.key, output_data=fact.value)]
+        case f.EventEmitted():
+            return [PublicEvent(fact.event_type, fact.key, output_data=fact.payload)]
         case _:
             return []

@@ -23,6 +23,7 @@ from tests.events.run.spec import (
 )
 
 from agnt5.events.run import commands as c
+from agnt5.events.run import facts as f
 from agnt5.events.run.decider import decide
 from agnt5.events.run.state import Phase
 from agnt5.exceptions import AGNT5Error
@@ -34,6 +35,8 @@ OPEN = (
     timer("t", NOW),
     awaited("s"),
     question("q"),
+    f.ChildStarted(key="c", child_run_id="r2", component="pay"),
+    f.UpdateReceived(update_id="1", name="add"),
 )
 HISTORIES = {
     Phase.NEW: (),
@@ -57,6 +60,11 @@ TABLE = [
     (c.RequestTimer("n", 5), "", "TimerScheduled", "", ""),
     (c.RequestSignal("n", "go"), "", "SignalAwaited", "", ""),
     (c.RequestInput("n", "n?", "text", None, True, True), "", "UserInputRequested", "", ""),
+    (c.RequestChild("n", "r2", "pay", "workflow", None), "", "ChildStarted", "", ""),
+    (c.AddNote(f.MarkerRecorded(key="n")), "", "MarkerRecorded", "", ""),
+    (c.SendUpdate("2", "add", None), REFUSED, "UpdateReceived", REFUSED, REFUSED),
+    (c.AnswerUpdate("1", 3), "", "UpdateAnswered", "", ""),
+    (c.ReportChild("c", "completed", 1), "", "ChildFinished", "ChildFinished", ""),
     (c.AbandonOperation("t"), "", "OperationCancelled", "OperationCancelled", ""),
     (c.ReportSuccess("a", 0, 1, 5), "", "StepCompleted", "StepCompleted", ""),
     (c.ReportFailure("a", 0, ERROR), "", "StepAttemptFailed", "StepAttemptFailed", ""),

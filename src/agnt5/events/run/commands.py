@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from agnt5.events.run.facts import RetryPlan
+from agnt5.events.run.facts import Note, RetryPlan
 
 
 @dataclass(slots=True)
@@ -22,6 +22,12 @@ class QueueRun:
     user_id: str | None = None
     metadata: dict[str, JsonValue] | None = None
     version_label: str | None = None
+    parent_run_id: str | None = None
+    parent_key: str | None = None
+    queue: str | None = None
+    priority: int = 0
+    deduplication_id: str | None = None
+    origin: dict[str, JsonValue] | None = None
 
 
 @dataclass(slots=True)
@@ -29,6 +35,7 @@ class StartRun:
     """Begin to execute it, with the code of this digest."""
 
     definition: str
+    timeout_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +86,30 @@ class RequestInput:
     allow_custom: bool
     skippable: bool
     line: str | None = None
+    assignees: list[str] | None = None
+    timeout_us: int | None = None
+    on_timeout: str | None = None
+    shown: str | None = None
+
+
+@dataclass(slots=True)
+class RequestChild:
+    """The body wants a run of its own."""
+
+    key: str
+    child_run_id: str
+    component: str
+    kind: str
+    input: JsonValue
+    on_parent_end: str = "cancel"
+    line: str | None = None
+
+
+@dataclass(slots=True)
+class AddNote:
+    """The body says something and waits for nothing."""
+
+    note: Note
 
 
 @dataclass(slots=True)
@@ -96,6 +127,9 @@ class ReportSuccess:
     attempt: int
     output: JsonValue
     duration_us: int
+    after: dict[str, JsonValue] | None = None
+    state: dict[str, JsonValue] | None = None
+    deleted: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -106,6 +140,7 @@ class ReportFailure:
     attempt: int
     error: JsonValue
     retryable: bool = True
+    after: dict[str, JsonValue] | None = None
 
 
 @dataclass(slots=True)
@@ -130,6 +165,39 @@ class SubmitAnswer:
 
     answer: str | None
     key: str | None = None
+    actor: str | None = None
+    channel: str | None = None
+    reason: str | None = None
+    shown: str | None = None
+    """Digest of what the person was shown; refused when the question shows something else."""
+
+
+@dataclass(slots=True)
+class SendUpdate:
+    """Somebody outside asks for something to be done. The same id twice is the same update."""
+
+    update_id: str
+    name: str
+    payload: JsonValue
+
+
+@dataclass(slots=True)
+class AnswerUpdate:
+    """The handler of an update has ended."""
+
+    update_id: str
+    output: JsonValue = None
+    error: JsonValue = None
+
+
+@dataclass(slots=True)
+class ReportChild:
+    """A child has ended."""
+
+    key: str
+    status: str
+    output: JsonValue = None
+    error: JsonValue = None
 
 
 @dataclass(slots=True)
@@ -188,11 +256,16 @@ RunCommand = (
     | RequestTimer
     | RequestSignal
     | RequestInput
+    | RequestChild
+    | AddNote
     | AbandonOperation
     | ReportFailure
     | WakeOperation
     | SendSignal
     | SubmitAnswer
+    | SendUpdate
+    | AnswerUpdate
+    | ReportChild
     | RequestCancel
     | ParkRun
     | SuspendRun

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from agnt5.events.run.facts import Outcome, Terminal
+from agnt5.events.run.facts import (
+    ChildStarted,
+    Outcome,
+    Terminal,
+    UpdateAnswered,
+    UpdateReceived,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,37 @@ class Resolve:
     """Hand an outcome to the body."""
 
     outcome: Outcome
+    at: int = field(default=0, compare=False)
+    """When it was decided, microseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverUpdate:
+    """Hand an update to the body."""
+
+    update: UpdateReceived
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceUpdate:
+    """Tell whoever sent an update what came of it."""
+
+    answer: UpdateAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """See to it that the child is there; if it has ended already, its end is reported."""
+
+    child: ChildStarted
+
+
+@dataclass(frozen=True, slots=True)
+class CancelChild:
+    """Ask a child to stop: nobody waits for it any more."""
+
+    child_run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +106,10 @@ class AnnouncePause:
 RunEffect = (
     Execute
     | Resolve
+    | DeliverUpdate
+    | AnnounceUpdate
+    | StartChild
+    | CancelChild
     | CancelAttempt
     | Wake
     | StartBody

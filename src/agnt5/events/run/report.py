@@ -55,6 +55,8 @@ def describe(fact: f.RunFact | None) -> str:
             return f"signal {fact.key!r}{_at(fact.line)}"
         case f.UserInputRequested():
             return f"question {fact.key!r}{_at(fact.line)}"
+        case f.ChildStarted():
+            return f"child {fact.key!r}{_at(fact.line)}"
         case f.OperationCancelled() | f.SignalReturned():
             return f"that the body stops waiting for {fact.key!r}"
         case _:

@@ -36,3 +36,18 @@ def given_to_waiter(state: RunState, signal: f.SignalReceived) -> Sequence[f.Run
             )
             return (consumed,)
     return ()
+
+
+def request_signal(state: RunState, command: c.RequestSignal) -> Sequence[f.RunFact]:
+    """The body waits for a signal: it takes the oldest that came earlier, if there is one."""
+    if state.refuses(command.key):
+        return ()
+    awaited = f.SignalAwaited(key=command.key, name=command.name, line=command.line)
+    waiting = state.signals.get(command.name)
+    if not waiting:
+        return (awaited,)
+    first = waiting[0]
+    return (
+        awaited,
+        f.SignalConsumed(key=command.key, signal_id=first.signal_id, payload=first.payload),
+    )

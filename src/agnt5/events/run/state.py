@@ -15,6 +15,10 @@ from typing import assert_never
 from pydantic import JsonValue
 
 from agnt5.events.run.facts import (
+    ChildFinished,
+    ChildStarted,
+    EventEmitted,
+    MarkerRecorded,
     OperationCancelled,
     RetryPlan,
     RunCancelled,
@@ -31,6 +35,7 @@ from agnt5.events.run.facts import (
     SignalConsumed,
     SignalReceived,
     SignalReturned,
+    StateChanged,
     StepAttemptFailed,
     StepCompleted,
     StepFailed,
@@ -38,6 +43,9 @@ from agnt5.events.run.facts import (
     StepStarted,
     TimerFired,
     TimerScheduled,
+    UpdateAnswered,
+    UpdateReceived,
+    UserInputExpired,
     UserInputRequested,
     UserReplied,
 )
@@ -63,6 +71,7 @@ class OpKind(IntEnum):
     TIMER = 2
     SIGNAL = 3
     INPUT = 4
+    CHILD = 5
 
 
 class OpPhase(IntEnum):
@@ -92,6 +101,7 @@ class Operation:
     retry: RetryPlan | None = None
     recovery: str = "retry"
     question: UserInputRequested | None = None
+    child: ChildStarted | None = None
 
     @property
     def wake_at(self) -> int | None:
@@ -107,6 +117,8 @@ class RunState:
 
     run_id: str
     version: int = 0
+    updated_at: int = 0
+    """When the last fact was decided."""
     phase: Phase = Phase.NEW
     queued: RunQueued | None = None
     created_at: int = 0
@@ -120,6 +132,15 @@ class RunState:
     consumed: dict[str, SignalReceived] = field(default_factory=dict)
     """What each settled wait for a signal was given."""
     signal_ids: set[str] = field(default_factory=set)
+    children: dict[str, ChildStarted] = field(default_factory=dict)
+    """Those that have not ended yet, whether or not the body still waits for them."""
+    updates: dict[str, UpdateAnswered | None] = field(default_factory=dict)
+    """What came of each update, by its id; None while its handler is under way."""
+    values: dict[str, JsonValue] = field(default_factory=dict)
+    """The state of the run, as users set it."""
+    noted: set[str] = field(default_factory=set)
+    """Keys of the body's notes."""
+    markers: dict[str, JsonValue] = field(default_factory=dict)
     cancel_requested: bool = False
     cancel_reason: str | None = None
     parked: bool = False
@@ -135,10 +156,20 @@ class RunState:
         """Whether a terminal fact stands; nothing may follow it."""
         return self.phase >= Phase.COMPLETED
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its body may be under way."""
+        return self.phase is Phase.RUNNING
 
-def evolve(state: RunState, fact: RunFact, at: int) -> RunState:  # noqa: C901 - a flat match
+    def refuses(self, key: str) -> bool:
+        """Whether a call with this key is no new call."""
+        return self.phase is not Phase.RUNNING or key in self.open or key in self.settled
+
+
+def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
     """The state after one more fact, which was decided at a time (microseconds)."""
     state.version += 1
+    state.updated_at = at
     state.parked = False
     match fact:
         case StepScheduled():
@@ -155,7 +186,12 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:  # noqa: C901 -
         case StepFailed():
             retry = _settle(state, fact.key).retry
             state.last_attempts = (fact.attempt + 1, retry.max_attempts if retry else 1)
-        case StepCompleted() | TimerFired() | UserReplied() | OperationCancelled():
+        case StepCompleted():
+            _settle(state, fact.key)
+            state.values.update(fact.state or {})
+            for name in fact.deleted or ():
+                state.values.pop(name, None)
+        case TimerFired() | UserReplied() | UserInputExpired() | OperationCancelled():
             _settle(state, fact.key)
         case StepStarted():
             op = state.open[fact.key]
@@ -171,7 +207,22 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:  # noqa: C901 -
         case SignalAwaited():
             state.open[fact.key] = Operation(fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name)
         case UserInputRequested():
-            state.open[fact.key] = Operation(fact.key, OpKind.INPUT, OpPhase.WAITING, question=fact)
+            state.open[fact.key] = Operation(
+                fact.key, OpKind.INPUT, OpPhase.WAITING, due_at=fact.due_at, question=fact
+            )
+        case ChildStarted():
+            state.open[fact.key] = Operation(fact.key, OpKind.CHILD, OpPhase.WAITING, child=fact)
+            state.children[fact.key] = fact
+        case ChildFinished():
+            state.children.pop(fact.key, None)
+            if fact.key in state.open:
+                _settle(state, fact.key)
+        case UpdateReceived():
+            state.updates[fact.update_id] = None
+        case UpdateAnswered():
+            state.updates[fact.update_id] = fact
+        case MarkerRecorded() | StateChanged() | EventEmitted():
+            _note(state, fact)
         case SignalReceived():
             state.signal_ids.add(fact.signal_id)
             state.signals.setdefault(fact.name, deque()).append(fact)
@@ -222,6 +273,19 @@ def _evolve_run(
             _finish(state, Phase.CANCELLED, at)
         case _:
             assert_never(fact)
+
+
+def _note(state: RunState, fact: MarkerRecorded | StateChanged | EventEmitted) -> None:
+    state.noted.add(fact.key)
+    match fact:
+        case MarkerRecorded():
+            state.markers[fact.key] = fact.value
+        case StateChanged() if fact.deleted:
+            state.values.pop(fact.name, None)
+        case StateChanged():
+            state.values[fact.name] = fact.value
+        case EventEmitted():
+            pass
 
 
 def _settle(state: RunState, key: str) -> Operation:

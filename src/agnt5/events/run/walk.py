@@ -14,15 +14,18 @@ from agnt5.events.keys import SCOPE, enclosing_keys
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, is_covered
 
-Delivery = f.Outcome | f.RunCancelRequested
+Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived
 
 
 class Walk:
     """The position of a replay in a history."""
 
-    def __init__(self, state: RunState, history: Sequence[f.RunFact]) -> None:
+    def __init__(
+        self, state: RunState, history: Sequence[f.RunFact], times: Sequence[int] = ()
+    ) -> None:
         self._state = state
         self._facts = history
+        self._times = times
         self._at = 0
         self._asked: dict[str, None] = {}
         self.given_up: dict[str, None] = {}
@@ -38,7 +41,7 @@ class Walk:
         """The body has stopped waiting for this operation."""
         self.given_up[key] = None
 
-    def advance(self) -> Delivery | None:
+    def advance(self) -> Delivery | None:  # noqa: C901 - a flat match over a closed union
         """Walk on as far as possible; the next thing to hand to the body, or None if it must move.
 
         None with ``is_over`` means that the history is at its end.
@@ -52,7 +55,9 @@ class Walk:
                     | f.StepFailed()
                     | f.TimerFired()
                     | f.SignalConsumed()
-                    | (f.UserReplied())
+                    | f.UserReplied()
+                    | f.UserInputExpired()
+                    | f.ChildFinished()
                 ):
                     self._at += 1
                     if not self._covered(fact.key):
@@ -62,7 +67,8 @@ class Walk:
                     f.StepScheduled()
                     | f.TimerScheduled()
                     | f.SignalAwaited()
-                    | (f.UserInputRequested())
+                    | f.UserInputRequested()
+                    | f.ChildStarted()
                 ):
                     if not self._covered(fact.key):
                         if fact.key not in self._asked:
@@ -71,9 +77,11 @@ class Walk:
                 case f.OperationCancelled() | f.SignalReturned():
                     if fact.key not in self.given_up and not self._covered(fact.key):
                         return None
-                case f.RunCancelRequested():
+                case f.RunCancelRequested() | f.UpdateReceived():
                     self._at += 1
                     return fact
+                case f.MarkerRecorded() | f.StateChanged() | f.EventEmitted():
+                    self.claimed.add(fact.key)
                 case _:
                     pass
             self._at += 1
@@ -94,6 +102,11 @@ class Walk:
             if not outer:
                 return False
             self._at += 1
+
+    @property
+    def time(self) -> int:
+        """When the fact that was passed last was decided, microseconds; 0 when that is unknown."""
+        return self._times[self._at - 1] if 0 < self._at <= len(self._times) else 0
 
     @property
     def is_over(self) -> bool:

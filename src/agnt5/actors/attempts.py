@@ -1,0 +1,83 @@
+"""The attempts of one run that executors have: sent, cancelled, and their reports taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from agnt5.actors.executor import Attempt, Cancel, Failure, Success
+from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
+from agnt5.actors.script import Script
+from agnt5.events.run import commands as c
+from agnt5.events.run.state import OpPhase, RunState
+from agnt5.payloads import encode_error
+
+
+class Employer(Protocol):
+    """The actor of the run."""
+
+    state: RunState
+    script: Script | None
+    stopped: BaseException | None
+
+    def command(self, command: c.RunCommand) -> None:
+        """A command to itself."""
+        ...
+
+
+class Attempts:
+    """Holds who executes which step, as long as somebody wants its result."""
+
+    def __init__(self, actor: Employer, send: Callable[[Handler, Attempt | Cancel], None]) -> None:
+        self._actor = actor
+        self._send = send
+        self._handlers: dict[str, Handler] = {}
+
+    def execute(self, key: str, attempt: int, work: FunctionWork) -> None:
+        """Have an executor run an attempt."""
+        self._handlers[key] = work.handler
+        state = self._actor.state
+        queued = state.queued
+        info = AttemptInfo(
+            state.run_id,
+            key,
+            work.handler.name,
+            attempt,
+            queued.session_id if queued else None,
+            queued.metadata if queued else None,
+        )
+        self._send(work.handler, Attempt(info, work, self._reported))
+
+    def forget(self, key: str) -> None:
+        """The step is settled."""
+        self._handlers.pop(key, None)
+
+    def cancel(self, key: str) -> None:
+        """Nobody wants the result any more."""
+        handler = self._handlers.pop(key, None)
+        if handler is not None:
+            self._send(handler, Cancel(self._actor.state.run_id, key))
+
+    def cancel_all(self) -> None:
+        """The run leaves memory."""
+        for key in list(self._handlers):
+            self.cancel(key)
+
+    def _reported(self, info: AttemptInfo, result: Success | Failure) -> None:
+        actor, key = self._actor, info.key
+        if actor.stopped is not None:
+            return
+        op = actor.state.open.get(key)
+        if op is None or op.attempt != info.attempt or op.phase is not OpPhase.RUNNING:
+            return
+        if isinstance(result, Success):
+            self._hold(key, result.value)
+            actor.command(c.ReportSuccess(key, info.attempt, result.output, result.duration_us))
+        else:
+            error = encode_error(result.error)
+            self._hold(key, (error, result.error))
+            actor.command(c.ReportFailure(key, info.attempt, error, result.retryable))
+
+    def _hold(self, key: str, value: object) -> None:
+        if self._actor.script is not None:
+            self._actor.script.hold_value(key, value)

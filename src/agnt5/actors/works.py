@@ -1,0 +1,84 @@
+"""The work behind a body's steps: kept until it is started, dropped when it is settled."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context, copy_context
+
+from agnt5.actors.branch import Body, Branch, spawn
+from agnt5.actors.outcomes import inline_failure, inline_report
+from agnt5.actors.ports import Channel, FunctionWork, InlineWork, Work
+from agnt5.events.keys import scope_of
+from agnt5.exceptions import BodyClosed, ExecutionError
+
+
+class Works:
+    """What one body has asked for, by key: work not settled yet, inline steps under way, values."""
+
+    def __init__(self, body: Body, channel: Channel, context: Context) -> None:
+        self.inline: dict[str, asyncio.Future[None]] = {}
+        self._body = body
+        self._channel = channel
+        self._context = context
+        self._works: dict[str, Work] = {}
+        self._contexts: dict[str, Context] = {}
+        self._values: dict[str, object] = {}
+
+    def keep(self, key: str, work: Work | None) -> None:
+        """Keep work until its attempt is started."""
+        if work is not None:
+            self._works[key] = work
+        if isinstance(work, InlineWork):
+            self._contexts[key] = copy_context()
+
+    def start(self, key: str, attempt: int) -> None:
+        """Start an attempt: at an executor, or here when only the body can run it."""
+        if isinstance(work := self._works.get(key), FunctionWork):
+            self._channel.execute(key, attempt, work)
+        elif work is not None:
+            inner, context = Branch(self._body, scope_of(key)), self._contexts.pop(key)
+            task = spawn(inner, self._run_inline(key, work), context=context, name=f"step {key}")
+            # A task that is cancelled before its first turn leaves the work unstarted.
+            task.add_done_callback(lambda _: work.discard(), context=self._context)
+            self.inline[key] = task
+
+    def hold_value(self, key: str, value: object) -> None:
+        """The live result, so that the first run sees the object itself and not a copy."""
+        self._values[key] = value
+
+    def settle(self, key: str) -> tuple[Work | None, object]:
+        """It has its outcome: the work behind it, and the live value, if there is one."""
+        self.inline.pop(key, None)
+        work = self._works.get(key)
+        self.drop(key)
+        return work, self._values.pop(key, None)
+
+    def cancel(self, key: str) -> None:
+        """Nobody wants it any more."""
+        task = self.inline.pop(key, None)
+        if task is not None:
+            task.cancel()
+        self.drop(key)
+
+    def drop(self, key: str) -> None:
+        """Forget work; close what was handed over unstarted."""
+        work = self._works.pop(key, None)
+        unstarted = self._contexts.pop(key, None)
+        if unstarted is not None and isinstance(work, InlineWork):
+            work.discard()
+
+    def close(self) -> None:
+        """Forget all of it."""
+        for key in list(self._works):
+            self.drop(key)
+
+    async def _run_inline(self, key: str, work: InlineWork) -> None:
+        try:
+            held, report = await inline_report(key, work, self._channel.encode)
+        except (asyncio.CancelledError, BodyClosed):
+            if self._body.closed or key not in self.inline:
+                raise
+            error = ExecutionError(f"step {key!r} was cancelled from inside")
+            held, report = inline_failure(key, error)
+        self._values[key] = held
+        self._channel.command(report)

@@ -1,0 +1,112 @@
+"""The life of a run: accepted, started, parked, suspended, resumed, cancelled, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agnt5.events.keys import scope_of
+from agnt5.events.run import commands as c
+from agnt5.events.run import facts as f
+from agnt5.events.run.state import Operation, OpKind, OpPhase, Phase, RunState
+from agnt5.events.run.steps import recover
+from agnt5.exceptions import InvalidInputError
+
+Facts = Sequence[f.RunFact]
+NOTHING: Facts = ()
+
+
+def queue(state: RunState, command: c.QueueRun) -> Facts:
+    """Accept a new run."""
+    if state.phase is not Phase.NEW:
+        msg = f"a run with the id {state.run_id!r} is already in this store; choose another id"
+        raise InvalidInputError(msg)
+    return (
+        f.RunQueued(
+            component=command.component,
+            kind=command.kind,
+            input=command.input,
+            idempotency_key=command.idempotency_key,
+            replaces=command.replaces,
+            session_id=command.session_id,
+            user_id=command.user_id,
+            metadata=command.metadata,
+            version_label=command.version_label,
+            parent_run_id=command.parent_run_id,
+            parent_key=command.parent_key,
+            queue=command.queue,
+            priority=command.priority,
+            deduplication_id=command.deduplication_id,
+            origin=command.origin,
+        ),
+    )
+
+
+def fail(state: RunState, command: c.FailRun) -> Facts:
+    """The body has raised."""
+    if not state.is_running:
+        return NOTHING
+    of_function = state.queued is not None and state.queued.kind == "function"
+    made, allowed = (state.last_attempts if of_function else None) or (None, None)
+    return (f.RunFailed(error=command.error, attempts=made, max_attempts=allowed),)
+
+
+def request_cancel(state: RunState, command: c.RequestCancel) -> Facts:
+    """Somebody outside wants the run to stop."""
+    if state.is_finished:
+        return NOTHING
+    reason = state.cancel_reason if state.cancel_requested else command.reason
+    requested = () if state.cancel_requested else (f.RunCancelRequested(reason=reason),)
+    # No body is there to clean up; one that was suspended while it did will not end by itself.
+    return requested if state.is_running else (*requested, f.RunCancelled(reason=reason))
+
+
+def park(state: RunState) -> Facts:
+    """The run only waits: it may leave memory."""
+    if not state.is_running or state.parked or not is_waiting(state):
+        return NOTHING
+    return (f.RunParked(wake_at=next_wake(state)),)
+
+
+def suspend(state: RunState, command: c.SuspendRun) -> Facts:
+    """The run cannot go on."""
+    if state.phase is Phase.SUSPENDED:
+        known = state.suspension
+        if known is not None and known.report == command.report:
+            return NOTHING
+    elif not state.is_running:
+        return NOTHING
+    return (
+        f.RunSuspended(reason=command.reason, report=command.report, definition=command.definition),
+    )
+
+
+def is_waiting(state: RunState) -> bool:
+    """Whether nothing is under way: each open operation waits for a time or for the outside."""
+    ops = state.open.values()
+    return bool(ops) and all(op.phase is not OpPhase.RUNNING or _waits(state, op) for op in ops)
+
+
+def _waits(state: RunState, op: Operation) -> bool:
+    """Whether an inline step has open calls of its own: those say whether it only waits."""
+    scope = scope_of(op.key)
+    return op.kind is OpKind.INLINE and any(key.startswith(scope) for key in state.open)
+
+
+def next_wake(state: RunState) -> int | None:
+    """When the next operation must be decided about, microseconds since the epoch."""
+    times = [op.wake_at for op in state.open.values() if op.wake_at is not None]
+    return min(times, default=None)
+
+
+def start(state: RunState, command: c.StartRun) -> Facts:
+    """An owner begins to execute it."""
+    if state.phase is not Phase.QUEUED:
+        return NOTHING
+    return (f.RunStarted(definition=command.definition, timeout_us=command.timeout_us),)
+
+
+def resume_run(state: RunState, command: c.ResumeRun) -> Facts:
+    """A suspended run goes on."""
+    if state.phase is not Phase.SUSPENDED:
+        return NOTHING
+    return (f.RunResumed(definition=command.definition), *recover(state))

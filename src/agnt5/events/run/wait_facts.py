@@ -1,0 +1,149 @@
+"""What a run waits for from outside: signals, people, children, updates."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from agnt5.events.base import Fact
+
+
+class SignalAwaited(Fact):
+    """The body asked for the next signal of a name. A request."""
+
+    topic: ClassVar[str] = "SignalAwaited"
+
+    key: str
+    name: str
+    line: str | None = None
+    """Where in the code it was asked for, ``file.py:12``."""
+
+
+class SignalReceived(Fact):
+    """A signal came from outside."""
+
+    topic: ClassVar[str] = "SignalReceived"
+
+    signal_id: str
+    name: str
+    payload: JsonValue = None
+
+
+class SignalConsumed(Fact):
+    """A signal was given to a waiting call. An outcome."""
+
+    topic: ClassVar[str] = "SignalConsumed"
+
+    key: str
+    signal_id: str
+    payload: JsonValue = None
+
+
+class SignalReturned(Fact):
+    """The body gave up a wait before it was handed its signal: the next wait gets it.
+
+    A request, like OperationCancelled.
+    """
+
+    topic: ClassVar[str] = "SignalReturned"
+
+    key: str
+    signal_id: str
+
+
+class UserInputRequested(Fact):
+    """The body asked a person. A request."""
+
+    topic: ClassVar[str] = "UserInputRequested"
+
+    key: str
+    question: str
+    input_type: str = "text"
+    options: list[dict[str, JsonValue]] | None = None
+    allow_custom: bool = False
+    skippable: bool = False
+    line: str | None = None
+    """Where in the code it was asked for, ``file.py:12``."""
+    assignees: list[str] | None = None
+    """Who may answer; None: anybody."""
+    due_at: int | None = None
+    """When the question expires, microseconds since the epoch."""
+    on_timeout: str | None = None
+    """The answer that stands when it expires; without one, the call raises."""
+    shown: str | None = None
+    """Digest of all that the person is shown: question, type and options."""
+    about: str | None = None
+    """The step whose outcome a crash has hidden, when it was the engine that asks."""
+
+
+class UserReplied(Fact):
+    """A person answered. An outcome."""
+
+    topic: ClassVar[str] = "UserReplied"
+
+    key: str
+    answer: str | None
+    actor: str | None = None
+    channel: str | None = None
+    reason: str | None = None
+    shown: str | None = None
+    """Digest of what the question showed, as in UserInputRequested."""
+
+
+class UserInputExpired(Fact):
+    """Nobody answered in time. An outcome."""
+
+    topic: ClassVar[str] = "UserInputExpired"
+
+    key: str
+    answer: str | None = None
+    """The answer that stands instead; None: the call raises."""
+
+
+class ChildStarted(Fact):
+    """The body asked for a run of its own. A request."""
+
+    topic: ClassVar[str] = "ChildStarted"
+
+    key: str
+    child_run_id: str
+    component: str
+    kind: str = "workflow"
+    input: JsonValue = None
+    on_parent_end: str = "cancel"
+    """What becomes of it when this run ends first: ``cancel`` or ``abandon``."""
+    line: str | None = None
+    """Where in the code it was asked for, ``file.py:12``."""
+
+
+class ChildFinished(Fact):
+    """A child has ended. An outcome."""
+
+    topic: ClassVar[str] = "ChildFinished"
+
+    key: str
+    status: str
+    """``completed``, ``failed`` or ``cancelled``."""
+    output: JsonValue = None
+    error: JsonValue = None
+
+
+class UpdateReceived(Fact):
+    """Somebody outside asks the run to do something and to reply. Its validator has agreed."""
+
+    topic: ClassVar[str] = "UpdateReceived"
+
+    update_id: str
+    name: str
+    payload: JsonValue = None
+
+
+class UpdateAnswered(Fact):
+    """The handler of an update has ended: with an output, or with an error."""
+
+    topic: ClassVar[str] = "UpdateAnswered"
+
+    update_id: str
+    output: JsonValue = None
+    error: JsonValue = None
