@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agnt5.events.index import NO_RUN
 from agnt5.exceptions import InvalidInputError, UnknownComponentError
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.types import ComponentKind
@@ -49,6 +50,8 @@ def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
         raise UnknownComponentError(msg)
     _check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
     _check_text(new.run_id, "run_id", _MAX_RUN_ID)
+    if new.run_id is not None and new.run_id.startswith(NO_RUN):
+        raise InvalidInputError(f"a run_id must not begin with {NO_RUN!r}, as {new.run_id!r} does")
     _check_text(new.session_id, "session_id", _MAX_KEY)
     _check_text(new.user_id, "user_id", _MAX_KEY)
     given = {} if new.input_data is None else new.input_data

@@ -32,7 +32,7 @@ class WorkflowConfig:
     description: str
 
 
-class Workflow(WorkflowComponent):
+class DecoratedWorkflow(WorkflowComponent):
     """A decorated workflow. Calling it inside a workflow makes it a step of that run."""
 
     def __init__(self, config: WorkflowConfig) -> None:
@@ -109,17 +109,17 @@ class Workflow(WorkflowComponent):
 
 
 @overload
-def workflow(handler: Callable[..., Any]) -> Workflow: ...
+def workflow(handler: Callable[..., Any]) -> DecoratedWorkflow: ...
 @overload
 def workflow(
     *, name: str | None = None, description: str = ""
-) -> Callable[[Callable[..., Any]], Workflow]: ...
+) -> Callable[[Callable[..., Any]], DecoratedWorkflow]: ...
 def workflow(
     handler: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
     description: str = "",
-) -> Workflow | Callable[[Callable[..., Any]], Workflow]:
+) -> DecoratedWorkflow | Callable[[Callable[..., Any]], DecoratedWorkflow]:
     """Make an async function a workflow. Its first parameter is a :class:`WorkflowContext`.
 
     The body runs again from the top after a crash, so that it must ask for the same steps again:
@@ -140,12 +140,12 @@ def workflow(
     'hello'
     """
 
-    def decorate(handler: Callable[..., Any]) -> Workflow:
+    def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
         if not callable(handler) or isinstance(handler, type):
             msg = f"@workflow decorates functions, not {handler!r}"
             raise ConfigurationError(msg)
         about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-        made = Workflow(WorkflowConfig(name or handler.__name__, handler, about))
+        made = DecoratedWorkflow(WorkflowConfig(name or handler.__name__, handler, about))
         WorkflowRegistry.register(made)
         return made
 

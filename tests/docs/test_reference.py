@@ -20,6 +20,10 @@ def page(name: str) -> str:
     return (REFERENCE / name).read_text(encoding="utf-8")
 
 
+def every_page() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(REFERENCE.glob("*.md")))
+
+
 def row_of(text: str, first: str) -> str:
     """The row of a table whose first cell is this."""
     found = re.search(rf"^\| `{re.escape(first)}` \|.*$", text, re.MULTILINE)
@@ -33,18 +37,18 @@ def parameters(function: object) -> list[str]:
 
 
 def test_every_public_name_is_there() -> None:
-    text = page("api.md") + page("errors.md")
+    text = every_page()
     assert not [name for name in agnt5.__all__ if f"`{name}" not in text]
 
 
 def test_the_parameters_of_what_users_call_are_there() -> None:
-    text = page("api.md")
+    text = every_page()
     for owner, word in ((Client, "client"), (AsyncClient, "client"), (WorkflowContext, "ctx")):
         for name, member in inspect.getmembers(owner, inspect.isfunction):
             if name.startswith("_") or member.__qualname__.startswith("Context."):
                 continue
             signature = re.search(rf"`{word}\.{name}\((.*?)\)`", text, re.DOTALL)
-            assert signature, f"{owner.__name__}.{name} is not in api.md"
+            assert signature, f"{owner.__name__}.{name} is not in docs/reference"
             missing = [p for p in parameters(member) if p not in signature[1]]
             assert not missing, f"{owner.__name__}.{name}: {missing}"
 

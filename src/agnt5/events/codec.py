@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import orjson
 
+from agnt5.events.base import Fact
 from agnt5.events.log import RawFact, StoredFact
 from agnt5.events.run.facts import RUN_FACTS, RunFact
 from agnt5.events.upcast import upcast
 from agnt5.exceptions import StoreCorruptError, StoreSchemaError
 
-_BY_NAME: dict[str, type[RunFact]] = {cls.topic: cls for cls in RUN_FACTS}
-_TOPICS: dict[type[RunFact], str] = {
+ALL_FACTS: tuple[type[Fact], ...] = RUN_FACTS
+"""Of every kind of stream. No two kinds share a topic."""
+
+_BY_NAME: dict[str, type[Fact]] = {cls.topic: cls for cls in ALL_FACTS}
+_TOPICS: dict[type[Fact], str] = {
     cls: cls.topic if cls.schema_version == 1 else f"{cls.topic};v={cls.schema_version}"
-    for cls in RUN_FACTS
+    for cls in ALL_FACTS
 }
-_CURRENT: dict[str, type[RunFact]] = {topic: cls for cls, topic in _TOPICS.items()}
+_CURRENT: dict[str, type[Fact]] = {topic: cls for cls, topic in _TOPICS.items()}
 
 
-def encode_fact(fact: RunFact, at: int, event_id: str) -> RawFact:
+def encode_fact(fact: Fact, at: int, event_id: str) -> RawFact:
     """The fact as it lies on the log. Fields that have their default are left out."""
     cls = type(fact)
     state = cls.__pydantic_serializer__.to_json(fact, exclude_defaults=True)
@@ -27,12 +32,17 @@ def encode_fact(fact: RunFact, at: int, event_id: str) -> RawFact:
 
 
 def decode_fact(stored: StoredFact) -> RunFact:
-    """The fact of a stored row.
+    """The fact of a stored row of a run's stream.
 
     Raises:
         StoreSchemaError: When a newer agnt5 wrote it.
         StoreCorruptError: When it cannot be read.
     """
+    return cast("RunFact", decode_any(stored))
+
+
+def decode_any(stored: StoredFact) -> Fact:
+    """The fact of a stored row of any stream. Raises as :func:`decode_fact`."""
     cls = _CURRENT.get(stored.topic)
     try:
         if cls is not None:
@@ -46,7 +56,7 @@ def decode_fact(stored: StoredFact) -> RunFact:
         raise StoreCorruptError(msg) from error
 
 
-def _decode_other_version(stored: StoredFact) -> RunFact:
+def _decode_other_version(stored: StoredFact) -> Fact:
     name, _, version = stored.topic.partition(";v=")
     cls = _BY_NAME.get(name)
     if cls is None or int(version or 1) > cls.schema_version:

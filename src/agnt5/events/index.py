@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+NO_RUN = "$"
+"""A stream whose name begins with it is not a run's: an entity's, a schedule's."""
+
 UNFINISHED = ("queued", "running", "awaiting_user_input", "suspended")
 FINISHED = ("completed", "failed", "cancelled")
 
@@ -86,7 +89,10 @@ class RunIndex(Protocol):
         ...
 
     def run_ids(self) -> list[str]:
-        """Every run id that the log has a stream of (read from the log itself), in id order."""
+        """Every run id that the log has a stream of (read from the log itself), in id order.
+
+        Streams that are no runs (see ``NO_RUN``) are left out.
+        """
         ...
 
     def rebuild(self, rows: list[IndexChange]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
 
-from agnt5.events.index import UNFINISHED, IndexChange, KeyBinding, RunRow
+from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import Lease
 from agnt5.events.log import Append, Sink, StoredFact
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
@@ -261,9 +261,9 @@ class MemoryLog:
         return rows[:limit]
 
     def run_ids(self) -> list[str]:
-        """Every stream of the log, in id order."""
+        """Every run that the log has a stream of, in id order."""
         with self._lock:
-            return sorted(self._tails)
+            return sorted(stream for stream in self._tails if not stream.startswith(NO_RUN))
 
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""

@@ -11,7 +11,7 @@ from typing import cast
 
 import orjson
 
-from agnt5.events.index import KeyBinding, RunRow
+from agnt5.events.index import NO_RUN, KeyBinding, RunRow
 from agnt5.events.leases import Lease
 from agnt5.events.log import StoredFact
 from agnt5.events.stores.sqlite_errors import translate
@@ -167,8 +167,9 @@ class Reader:
         return _run_rows(self.rows(sql, (*(value for _, value in given), limit)))
 
     def run_ids(self) -> list[str]:
-        """Every stream of the log, in id order."""
-        return [str(row[0]) for row in self.rows(_STREAMS)]
+        """Every run that the log has a stream of, in id order."""
+        streams = [str(row[0]) for row in self.rows(_STREAMS)]
+        return [stream for stream in streams if not stream.startswith(NO_RUN)]
 
 
 @dataclass(slots=True)
