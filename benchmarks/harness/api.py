@@ -98,8 +98,19 @@ class Adapter(ABC):
     async def join(self, run_id: str) -> None:
         """Wait until the engine reports the run complete."""
 
+    async def start_waiting(self, run_id: str, steps: int) -> None:
+        """The same, but it waits for a person, where an engine tells one from a signal."""
+        await self.start_parked(run_id, steps)
+
+    async def answer(self, run_id: str) -> None:
+        """The person answers."""
+        await self.signal(run_id)
+
     async def signal_all(self, run_ids: list[str]) -> None:
         await bounded(self.signal, run_ids, 100)
+
+    async def answer_all(self, run_ids: list[str]) -> None:
+        await bounded(self.answer, run_ids, 100)
 
     async def join_all(self, run_ids: list[str]) -> None:
         await asyncio.gather(*(self.join(run_id) for run_id in run_ids))

@@ -91,10 +91,13 @@ class Host:
         self.executed(width)
         return {"s": seconds}
 
-    async def park(self, runs: int, steps: int, tag: str, limit: float, settle: float) -> dict:
+    async def park(
+        self, runs: int, steps: int, tag: str, limit: float, settle: float, person: bool = False
+    ) -> dict:
         STEPS.reset()
+        start = self.engine.start_waiting if person else self.engine.start_parked
         begin = clock()
-        await bounded(lambda i: self.engine.start_parked(f"{tag}-{i}", steps), range(runs), 100)
+        await bounded(lambda i: start(f"{tag}-{i}", steps), range(runs), 100)
         last = await STEPS.reached(runs * steps, limit)
         gaps = [b - a for a, b in itertools.pairwise(STEPS.times)]
         await asyncio.sleep(settle)
@@ -107,6 +110,16 @@ class Host:
         STEPS.reset()
         begin = clock()
         await self.engine.signal_all(ids)
+        await STEPS.reached(runs, limit)
+        await asyncio.wait_for(self.engine.join_all(ids), limit)
+        return {"done_s": clock() - begin, **memory()}
+
+    async def answer(self, runs: int, tag: str, limit: float) -> dict:
+        """A person answers every waiting run; wait until all of them are complete."""
+        ids = [f"{tag}-{i}" for i in range(runs)]
+        STEPS.reset()
+        begin = clock()
+        await self.engine.answer_all(ids)
         await STEPS.reached(runs, limit)
         await asyncio.wait_for(self.engine.join_all(ids), limit)
         return {"done_s": clock() - begin, **memory()}

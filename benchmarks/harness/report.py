@@ -48,6 +48,8 @@ ROWS = (
     Row("W8", "kb_per_run", "W8 memory per parked run, KB", limit=6, goal=1),
     Row("W8", "disk_bytes_per_run", "W8 disk per parked run, bytes", limit=1_500, goal=800),
     Row("W8", "threads", "W8 threads", compared=False),
+    Row("W8", "answered_s", "W8 answer all, to all done, s"),
+    Row("W8", "answered_peak_mb", "W8 peak memory while answering, MB"),
     Row("syncs", "fsyncs_per_step_sequential", "fsyncs per step, one run"),
     Row("syncs", "fsyncs_per_single_run", "fsyncs per run of one step"),
     Row("syncs", "fsyncs_per_step_100_runs", "fsyncs per step, 100 runs", limit=0.1, goal=0.03),

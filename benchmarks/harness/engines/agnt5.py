@@ -39,6 +39,14 @@ async def parked(ctx: WorkflowContext, run_id: str, n: int) -> int:
     return await ctx.step(work, run_id, n)
 
 
+@workflow
+async def waiting(ctx: WorkflowContext, run_id: str, n: int) -> int:
+    for i in range(n):
+        await ctx.step(work, run_id, i)
+    await ctx.wait_for_user("Go on?", input_type="approval")
+    return await ctx.step(work, run_id, n)
+
+
 class Agnt5(Adapter):
     async def start(self, config: Config) -> None:
         self.runtime = Runtime(f"sqlite:///{config.dir}/agnt5.db", durability=config.variant)
@@ -65,6 +73,13 @@ class Agnt5(Adapter):
 
     async def signal(self, run_id: str) -> None:
         await self.client.signal(run_id, "go")
+
+    async def start_waiting(self, run_id: str, steps: int) -> None:
+        given = {"run_id": run_id, "n": steps}
+        await self.client.submit("waiting", given, component_type="workflow", run_id=run_id)
+
+    async def answer(self, run_id: str) -> None:
+        await self.client.resume(run_id, "approve")
 
     async def join(self, run_id: str) -> None:
         expect(await self.client.wait_for_result(run_id))

@@ -33,6 +33,11 @@ _DRAIN_S = 5.0
 """How long a closing house waits for a disk in trouble; what is not written then is owed again."""
 
 
+_CROWD = 500
+"""With so many runs in memory, one that only waits is not kept for the case that it is wanted."""
+_SHORT_GRACE_US = 20_000
+
+
 class Watcher(Protocol):
     """Who is told of the fate of runs."""
 
@@ -171,6 +176,11 @@ class Bus(Workshop):
     def has_room(self) -> bool:
         """Whether another run may become active."""
         return len(self.runs) < self._settings.max_active_runs
+
+    def grace_us(self) -> int:
+        """How long a run that only waits may stay: not long where many are."""
+        grace = self._settings.run.park_after_us
+        return grace if len(self.runs) < _CROWD else min(grace, _SHORT_GRACE_US)
 
     def is_under_way(self, run_id: str) -> bool:
         """Whether a run is in memory and being executed, so that its end will be told."""

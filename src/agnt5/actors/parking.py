@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
 
@@ -34,11 +35,13 @@ class Parked(Protocol):
 class Parking:
     """Watches one run, and parks it."""
 
-    def __init__(self, actor: Parked, clock: Clock, context: Context, park_after_us: int) -> None:
+    def __init__(
+        self, actor: Parked, clock: Clock, context: Context, grace_us: Callable[[], int]
+    ) -> None:
         self._actor = actor
         self._clock = clock
         self._context = context
-        self._park_after_us = park_after_us
+        self._grace_us = grace_us
         self._alarm: Alarm | None = None
         self._moves_at_rest = -1
 
@@ -47,7 +50,7 @@ class Parking:
         script = self._actor.script
         if script is None or script.closed or not is_waiting(self._actor.state):
             return
-        self._later(script, self._park_after_us)
+        self._later(script, self._grace_us())
 
     def stop(self) -> None:
         """Do not park it."""
@@ -71,6 +74,6 @@ class Parking:
             return
         if script.moves != self._moves_at_rest or not script.only_waits:
             if is_waiting(actor.state) and not script.closed:
-                self._later(script, max(self._park_after_us, _LOOK_AGAIN_US))
+                self._later(script, max(self._grace_us(), _LOOK_AGAIN_US))
             return
         actor.park()

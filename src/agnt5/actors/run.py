@@ -50,6 +50,10 @@ class Surroundings(Protocol):
         """To the executor of a function."""
         ...
 
+    def grace_us(self) -> int:
+        """How long a run that only waits may stay in memory, microseconds."""
+        ...
+
     def encode(self, value: object, where: str) -> JsonValue:
         """A value as it may lie on the log."""
         ...
@@ -115,7 +119,7 @@ class RunActor(EventSourced):
         self._settings = settings
         self._timers = Timers(clock, lambda key: self.tell(c.WakeOperation(key)))
         self._attempts = Attempts(self, house.send_attempt)
-        self._parking = Parking(self, clock, context, settings.park_after_us)
+        self._parking = Parking(self, clock, context, house.grace_us)
         self._leaving = False
         self._frozen = False
         self._rejected = False

@@ -188,9 +188,10 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
             state.last_attempts = (fact.attempt + 1, retry.max_attempts if retry else 1)
         case StepCompleted():
             _settle(state, fact.key)
-            state.values.update(fact.state or {})
-            for name in fact.deleted or ():
-                state.values.pop(name, None)
+            if fact.state or fact.deleted:
+                state.values.update(fact.state or {})
+                for name in fact.deleted or ():
+                    state.values.pop(name, None)
         case TimerFired() | UserReplied() | UserInputExpired() | OperationCancelled():
             _settle(state, fact.key)
         case StepStarted():
