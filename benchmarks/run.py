@@ -1,6 +1,6 @@
 """Measure agnt5 and two peers on this machine, and print one table. See README.md.
 
-python benchmarks/run.py                      # W1 to W7 three times, about ten minutes
+python benchmarks/run.py                      # W1 to W7 three times, W8 once
 python benchmarks/run.py --quick              # a smoke run
 python benchmarks/run.py --engines agnt5 --workloads W3,syncs --repeat 1
 python benchmarks/run.py --table FILE         # the table of an earlier round
@@ -28,7 +28,9 @@ from harness.environments import ENGINES, REPOSITORY, ROOT, Engine, prepare
 from harness.report import Report
 from harness.workloads import GROUPS, QUICK, Session, Sizes
 
-DEFAULT = "W1,W2,W3,W4,W5,W6,W7,syncs"
+DEFAULT = "W1,W2,W3,W4,W5,W6,W7,W8,syncs"
+ONCE = {"W8"}
+"""Minutes long for some peers: measured in the first round only."""
 Emit = Callable[..., None]
 Part = Callable[[Session], Iterator[tuple[str, float]]]
 
@@ -59,7 +61,7 @@ def rounds(repeat: int, wanted: set[str], sizes: Sizes) -> Iterator[tuple[int, d
             chosen = {
                 name: lambda session, work=work: work(session, sizes)
                 for name, work in group.items()
-                if name in wanted
+                if name in wanted and not (number and name in ONCE)
             }
             if chosen:
                 yield number, chosen
@@ -122,7 +124,6 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure agnt5 and its peers on this machine.")
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--workloads", default=DEFAULT, help=f"default: {DEFAULT}")
-    parser.add_argument("--scale", action="store_true", help="also W8: 10,000 parked runs")
     parser.add_argument("--repeat", type=int, help="default: 3, and 1 with --quick")
     parser.add_argument("--quick", action="store_true", help="small workloads: does it work?")
     parser.add_argument("--strict", action="store_true", help="a missed gate fails the command")
@@ -141,7 +142,7 @@ def main() -> int:
         return conclude(read(given.table), strict=given.strict)
     if sys.platform != "linux":
         raise SystemExit("the harness reads /proc: it runs on Linux only")
-    wanted = {*given.workloads.split(","), *(["W8"] if given.scale else [])}
+    wanted = set(given.workloads.split(","))
     repeat = given.repeat or (1 if given.quick else 3)
     results = ROOT / "results"
     results.mkdir(exist_ok=True)

@@ -297,3 +297,22 @@ async def test_an_idle_runtime_with_parked_runs_does_nothing(file_store):
         await asyncio.sleep(0.3)
         assert runtime._log.commits == commits
         assert time.process_time() - used < 0.1
+
+
+async def test_where_many_wait_nobody_waits_for_the_grace(store, monkeypatch):
+    """With a crowd in memory, runs that only wait leave at once, however long the grace is."""
+    monkeypatch.setattr("agnt5.actors.bus._CROWD", 3)
+
+    @workflow
+    async def body(ctx):
+        return await ctx.wait_for_user("Well?")
+
+    async with Runtime(store, park_after=3600) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for n in range(8):
+            await client.submit("body", {}, "workflow", run_id=f"r{n}")
+        # Who comes while there is no crowd has the whole grace.
+        await until(lambda: len(runtime._bus.runs) <= 2)
+        for n in range(8):
+            await client.resume(f"r{n}", str(n))
+            assert (await client.wait_for_result(f"r{n}", 10)).output == str(n)
