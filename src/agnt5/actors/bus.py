@@ -100,7 +100,7 @@ class Bus(Workshop):
         for run_id in self.log.suspended():
             self._reader.read(run_id, self._read_suspended)
         for run_id in self.log.owing():
-            self._reader.read(run_id, self.family.take_up)
+            self.family.take_up(run_id)
 
     async def close(self, grace_s: float) -> None:
         """Let running attempts end within the grace, record everything, stop."""
@@ -179,6 +179,12 @@ class Bus(Workshop):
     def is_in_memory(self, run_id: str) -> bool:
         """Whether a run has an actor."""
         return run_id in self.runs
+
+    def may_rest(self, run_id: str) -> None:
+        """What kept a run in memory is over."""
+        actor = self.runs.get(run_id)
+        if actor is not None:
+            actor.at_rest()
 
     def is_under_way(self, run_id: str) -> bool:
         """Whether a run is in memory and being executed, so that its end will be told."""

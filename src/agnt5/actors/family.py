@@ -63,6 +63,10 @@ class Relations(Protocol):
         """Whether a run has an actor."""
         ...
 
+    def may_rest(self, run_id: str) -> None:
+        """What kept a run in memory is over."""
+        ...
+
 
 class Family:
     """Carries between the runs of one process what they owe one another."""
@@ -72,8 +76,18 @@ class Family:
         self._reader = reader
         self._starting: dict[str, list[Done]] = {}
         """Children that are being started, and who wants them stopped once they are there."""
+        self._errands: dict[str, int] = {}
+        """How many children of a run are being started or cancelled now."""
         self._orphans: set[str] = set()
         """Children that were asked to stop because their parents have ended."""
+
+    def has_errands(self, run_id: str) -> bool:
+        """Whether children of a run are being started or cancelled.
+
+        It must not be parked meanwhile: nobody reads a parked run at the next start, so that a
+        crash would leave its children neither started nor cancelled.
+        """
+        return run_id in self._errands
 
     # A parent's wishes.
 
@@ -81,6 +95,7 @@ class Family:
         """See to it that a child is there; if it has ended already, its end is reported."""
         if child.child_run_id not in self._starting:
             self._starting[child.child_run_id] = []
+            self._set_out(parent.run_id)
             self._look(parent, child)
 
     def cancel(self, parent_run_id: str, child: f.ChildStarted, done: Done | None = None) -> None:
@@ -89,7 +104,14 @@ class Family:
         if waiting is not None:
             waiting.append(done or _nobody)
             return
-        tell = partial(self._report, parent_run_id, done=done or _nobody)
+        self._set_out(parent_run_id)
+
+        def over(known: bool) -> None:
+            self._came_back(parent_run_id)
+            if done is not None:
+                done(known)
+
+        tell = partial(self._report, parent_run_id, done=over)
 
         def on_ends(_: str, ends: History | AGNT5Error) -> None:
             last = ends[-1][0] if isinstance(ends, list) and ends else None
@@ -104,8 +126,8 @@ class Family:
                 # It was given up before it began.
                 cancelled = f.RunCancelled(reason="it had not begun")
                 tell(report_of(cancelled, child.key, child.child_run_id))
-            elif done is not None:
-                done(error is None)
+            else:
+                over(error is None)
 
         self._reader.read_ends(child.child_run_id, on_ends)
 
@@ -138,14 +160,20 @@ class Family:
         if not open_ends:
             self._settle(state)
 
-    def take_up(self, run_id: str, history: History | AGNT5Error) -> None:
+    def take_up(self, run_id: str) -> None:
         """At the start: a run that has ended may not have handed that over."""
-        if isinstance(history, AGNT5Error):
-            logger.error("run %s cannot be read, and its family was not told: %s", run_id, history)
-            return
-        state = fold(run_id, history)
-        if owes(state) and not self._bus.closing:
-            self.hand_over(state)
+        self._set_out(run_id)
+
+        def on_read(_: str, history: History | AGNT5Error) -> None:
+            if isinstance(history, AGNT5Error):
+                logger.error("run %s cannot be read; its family was not told: %s", run_id, history)
+            elif not self._bus.closing:
+                state = fold(run_id, history)
+                if owes(state):
+                    self.hand_over(state)
+            self._came_back(run_id)
+
+        self._reader.read(run_id, on_read)
 
     # How.
 
@@ -187,7 +215,7 @@ class Family:
                 # A full disk, or somebody else has taken the id in this very moment.
                 self._again(parent, child, error)
             else:
-                self._starting.pop(child.child_run_id, None)
+                self._started(parent, child)
 
         definition = self._bus.definition(child.kind, child.component)
         digest = definition.digest if definition else ""
@@ -201,7 +229,7 @@ class Family:
             and first.parent_key == child.key
         )
         if not is_ours:
-            self._starting.pop(child.child_run_id, None)
+            self._forget(parent, child)
             taken = InvalidInputError(
                 f"the run id {child.child_run_id!r}, given to the child {child.key!r}, is taken by"
                 " another run in this store; choose another run_id, or give none"
@@ -216,8 +244,22 @@ class Family:
         self._started(parent, child)
 
     def _started(self, parent: RunState, child: f.ChildStarted) -> None:
-        for done in self._starting.pop(child.child_run_id, ()):
+        for done in self._forget(parent, child):
             self.cancel(parent.run_id, child, done)
+
+    def _forget(self, parent: RunState, child: f.ChildStarted) -> list[Done]:
+        self._came_back(parent.run_id)
+        return self._starting.pop(child.child_run_id, [])
+
+    def _set_out(self, run_id: str) -> None:
+        self._errands[run_id] = self._errands.get(run_id, 0) + 1
+
+    def _came_back(self, run_id: str) -> None:
+        left = self._errands.pop(run_id, 1) - 1
+        if left:
+            self._errands[run_id] = left
+        else:
+            self._bus.may_rest(run_id)
 
     def _again(self, parent: RunState, child: f.ChildStarted, error: BaseException | None) -> None:
         if error is not None:

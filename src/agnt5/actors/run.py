@@ -329,7 +329,8 @@ class RunActor(EventSourced):
     @property
     def may_park(self) -> bool:
         """Whether nothing is in motion: no letter, no append."""
-        return self.stopped is None and not self._in_flight and self.is_idle
+        at_rest = self.stopped is None and not self._in_flight and self.is_idle
+        return at_rest and not self._house.family.has_errands(self.state.run_id)
 
     def park(self) -> None:
         """Record that it is parked, and leave."""
