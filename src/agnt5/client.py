@@ -154,11 +154,22 @@ class Client(Outside):
         *,
         status: str | None = None,
         component: str | None = None,
+        parent_run_id: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[StatusResponse]:
-        """Runs, the newest first; ``before`` is the id of the last one seen."""
-        return self._ask(lambda rt: rt.runs.list_runs(status, component, limit, before))
+        """Runs, the newest first.
+
+        Args:
+            status: Only those with this status.
+            component: Only those of this function or workflow.
+            parent_run_id: Only the child runs of this run.
+            limit: How many at most.
+            before: The id of the last one seen, to go on from.
+        """
+        return self._ask(
+            lambda rt: rt.runs.list_runs(status, component, parent_run_id, limit, before)
+        )
 
     def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; its cleanup may still run. Asking twice is the same as once."""
@@ -263,11 +274,14 @@ class AsyncClient(AsyncOutside):
         *,
         status: str | None = None,
         component: str | None = None,
+        parent_run_id: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[StatusResponse]:
         """Runs, the newest first. See :meth:`Client.list_runs`."""
-        return await self._ask(lambda rt: rt.runs.list_runs(status, component, limit, before))
+        return await self._ask(
+            lambda rt: rt.runs.list_runs(status, component, parent_run_id, limit, before)
+        )
 
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop. See :meth:`Client.cancel`."""

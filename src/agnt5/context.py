@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agnt5.child_calls import ChildCalls
 from agnt5.context_logger import ContextLogger
 from agnt5.exceptions import InvalidInputError
 from agnt5.function_context import (
@@ -25,8 +26,8 @@ __all__ = [
 ]
 
 
-class WorkflowContext(StepCalls, Waits):
-    """The body's handle on durability: steps, sleeps, timeouts, questions, signals."""
+class WorkflowContext(StepCalls, ChildCalls, Waits):
+    """The body's handle on durability: steps, child runs, sleeps, timeouts, questions, signals."""
 
     user: None = None
 

@@ -13,6 +13,7 @@ Split by whose fault it is::
     │   ├── RecordedError             stands in for an exception that cannot be rebuilt
     │   ├── StepTimeoutError          (also TimeoutError)
     │   ├── UnknownOutcomeError       a crash hid whether the effect happened
+    │   ├── ChildCancelledError       the run that a workflow waited for was cancelled
     │   └── RetryError
     ├── ActivationError               a durable boundary was crossed wrongly
     │   └── NondeterminismError       the code no longer asks for what the log holds
@@ -124,6 +125,25 @@ class UnknownOutcomeError(ExecutionError):
     """A crash hid whether the effect of an attempt happened, and its policy forbids a retry."""
 
     code = "UNKNOWN_OUTCOME"
+
+
+class ChildCancelledError(ExecutionError):
+    """A child run was cancelled while its parent waited for it.
+
+    Attributes:
+        run_id: The child.
+        reason: Why, as whoever cancelled it said; None if no reason was given.
+    """
+
+    code = "CANCELLED"
+
+    def __init__(self, run_id: str, reason: str | None = None) -> None:
+        super().__init__(run_id, reason)
+        self.run_id = run_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"child run {self.run_id} was cancelled: {self.reason or 'no reason was given'}"
 
 
 class RetryError(ExecutionError):

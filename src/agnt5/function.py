@@ -95,6 +95,12 @@ class Function(FunctionComponent):
         """Refuse an input that does not fit."""
         self._signature.check_input(self.name, given)
 
+    def name_arguments(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The arguments of a call by their names, as the input of a run."""
+        return self._signature.named(self.name, args, kwargs)
+
     def check_call(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Refuse arguments that do not fit."""
         self._signature.check_call(self.name, args, kwargs)

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agnt5.events.index import NO_RUN
 from agnt5.exceptions import InvalidInputError, UnknownComponentError
+from agnt5.names import check_run_id, check_text
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.types import ComponentKind
 
 _MAX_KEY = 512
-_MAX_RUN_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,10 @@ def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
         hint = components.hint(kind, new.component)
         msg = f"no {kind} named {new.component!r} is registered here. {hint}"
         raise UnknownComponentError(msg)
-    _check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
-    _check_text(new.run_id, "run_id", _MAX_RUN_ID)
-    if new.run_id is not None and new.run_id.startswith(NO_RUN):
-        raise InvalidInputError(f"a run_id must not begin with {NO_RUN!r}, as {new.run_id!r} does")
-    _check_text(new.session_id, "session_id", _MAX_KEY)
-    _check_text(new.user_id, "user_id", _MAX_KEY)
+    check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
+    check_run_id(new.run_id)
+    check_text(new.session_id, "session_id", _MAX_KEY)
+    check_text(new.user_id, "user_id", _MAX_KEY)
     given = {} if new.input_data is None else new.input_data
     ours = (f"the input of {new.component!r}", "the metadata of a run")
     for what, value in zip(ours, (given, new.metadata or {}), strict=True):
@@ -62,14 +59,3 @@ def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
             raise InvalidInputError(msg)
     component.check_input(given)
     return component
-
-
-def _check_text(value: str | None, what: str, limit: int) -> None:
-    if value is None:
-        return
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        msg = f"{what} must be a printable text that is not empty, not {value!r}"
-        raise InvalidInputError(msg)
-    if len(value) > limit:
-        msg = f"{what} may have at most {limit} characters, not {len(value)}"
-        raise InvalidInputError(msg)

@@ -28,6 +28,19 @@ class Component(ABC):
             InvalidInputError: With what is wrong and what is expected.
         """
 
+    def name_arguments(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The arguments of a call by their names, as the input of a run.
+
+        Raises:
+            TypeError: When they have no names, or do not fit.
+        """
+        if args:
+            msg = f"{self.name!r} takes its input by name, as keyword arguments"
+            raise TypeError(msg)
+        return dict(kwargs)
+
 
 class FunctionComponent(Component, ABC):
     """A function that a step can run; also the handler that its executor calls."""

@@ -168,12 +168,21 @@ class Runs:
         return events_response(row, stored)
 
     async def list_runs(
-        self, status: str | None, component: str | None, limit: int, before: str | None
+        self,
+        status: str | None,
+        component: str | None,
+        parent_run_id: str | None,
+        limit: int,
+        before: str | None,
     ) -> list[StatusResponse]:
         """Runs, the newest first."""
-        log = self.bus.log
         rows = await self._look(
-            log.list_runs, status=status, component=component, limit=limit, before=before
+            self.bus.log.list_runs,
+            status=status,
+            component=component,
+            parent_run_id=parent_run_id,
+            limit=limit,
+            before=before,
         )
         return [status_response(row) for row in rows]
 

@@ -83,6 +83,28 @@ class Signature:
             msg = f"{name}(): {error}; it takes {self.signature}"
             raise TypeError(msg) from None
 
+    def named(
+        self, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The arguments of a call by their names, as the input of a run.
+
+        Raises:
+            TypeError: When they do not fit, as Python itself would.
+        """
+        self.check_call(name, args, kwargs)
+        given = self.signature.bind(*args, **kwargs).arguments
+        named: dict[str, object] = {}
+        for parameter, value in given.items():
+            kind = self.parameters[parameter].kind
+            if kind is inspect.Parameter.VAR_KEYWORD:
+                named.update(value)
+            elif kind is inspect.Parameter.VAR_POSITIONAL:
+                msg = f"{name}{self.signature} takes its input by name: *{parameter} has no names"
+                raise TypeError(msg)
+            else:
+                named[parameter] = value
+        return named
+
     def check_input(self, name: str, given: Mapping[str, object]) -> None:
         """Refuse an input whose names or types do not fit.
 

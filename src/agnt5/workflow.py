@@ -68,6 +68,12 @@ class DecoratedWorkflow(WorkflowComponent):
         """Refuse an input that does not fit."""
         self._signature.check_input(self.name, given)
 
+    def name_arguments(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The arguments of a call by their names, as the input of a run."""
+        return self._signature.named(self.name, args, kwargs)
+
     def _body(
         self, script: Any, run_input: dict[str, object], info: AttemptInfo
     ) -> Coroutine[Any, Any, object]:

@@ -48,7 +48,9 @@ class Body(Protocol):
 class StepFuture(asyncio.Future[Any]):
     """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
 
-    __slots__ = ("_script", "key", "raw")
+    __slots__ = ("_script", "key", "raw", "run_id")
+    run_id: str
+    """Of a child: its run. Other calls have none."""
 
     def __init__(self, script: Body, key: str) -> None:
         super().__init__(loop=script.loop)

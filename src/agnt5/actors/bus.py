@@ -12,6 +12,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from agnt5.actors.clock import Clock
+from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
@@ -23,7 +24,7 @@ from agnt5.actors.timers import ParkedWakes
 from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
-from agnt5.events.run.facts import ChildStarted, Terminal, UpdateAnswered
+from agnt5.events.run.facts import Terminal, UpdateAnswered
 from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
 
@@ -88,6 +89,7 @@ class Bus(Workshop):
         self._watcher = watcher
         self._settings = settings
         self._reader = Reader(log, context)
+        self.family = Family(self, self._reader)
         self._supervisor = Supervisor(clock, self._restart, self._give_up)
         self._parked = ParkedWakes(clock, self._wake_due)
         self._doomed: dict[str, str] = {}
@@ -102,6 +104,8 @@ class Bus(Workshop):
             self.wake(run_id)
         for run_id in self.log.suspended():
             self._reader.read(run_id, self._read_suspended)
+        for run_id in self.log.owing():
+            self.family.take_up(run_id)
 
     async def close(self, grace_s: float) -> None:
         """Let running attempts end within the grace, record everything, stop."""
@@ -181,6 +185,16 @@ class Bus(Workshop):
         """How long a run that only waits may stay: not long where many are."""
         grace = self._settings.run.park_after_us
         return grace if len(self.runs) < _CROWD else min(grace, _SHORT_GRACE_US)
+
+    def is_in_memory(self, run_id: str) -> bool:
+        """Whether a run has an actor."""
+        return run_id in self.runs
+
+    def may_rest(self, run_id: str) -> None:
+        """What kept a run in memory is over."""
+        actor = self.runs.get(run_id)
+        if actor is not None:
+            actor.at_rest()
 
     def is_under_way(self, run_id: str) -> bool:
         """Whether a run is in memory and being executed, so that its end will be told."""
@@ -351,14 +365,6 @@ class Bus(Workshop):
     def answered(self, actor: RunActor, answer: UpdateAnswered) -> None:
         """A run has answered an update."""
         self._watcher.answered(actor.state, answer)
-
-    def start_child(self, actor: RunActor, child: ChildStarted) -> None:
-        """A run wants a child."""
-        raise NotImplementedError
-
-    def cancel_child(self, actor: RunActor, child_run_id: str) -> None:
-        """A run does not want its child any more."""
-        raise NotImplementedError
 
     def left(self, actor: RunActor) -> None:
         """A run has left memory; whoever still wrote to it brings it back."""

@@ -57,7 +57,9 @@ def _end_child(future: StepFuture, finished: f.ChildFinished) -> None:
     if finished.status == "completed":
         future.set_result(_decoded(finished.output, finished.key))
         return
-    future.set_exception(decode_error(finished.error))
+    error = decode_error(finished.error)
+    error.add_note(f"raised by child run {future.run_id}")
+    future.set_exception(error)
     future._log_traceback = False  # noqa: SLF001
 
 

@@ -15,6 +15,8 @@ from agnt5.exceptions import AGNT5Error, StoreError
 
 History = list[tuple[RunFact, int]]
 OnRead = Callable[[str, History | AGNT5Error], None]
+_Request = tuple[str, OnRead, bool]
+"""A stream, who wants it, and whether as a whole."""
 
 _GROUP = 64
 
@@ -26,15 +28,22 @@ class Reader:
         self._log = log
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self._requests: queue.SimpleQueue[tuple[str, OnRead] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def read(self, stream: str, on_read: OnRead) -> None:
         """Read a stream; ``on_read`` is called on the loop with its history or the error."""
+        self._ask(stream, on_read, whole=True)
+
+    def read_ends(self, stream: str, on_read: OnRead) -> None:
+        """Read the first and the last fact of a stream: how a run began, and whether it ended."""
+        self._ask(stream, on_read, whole=False)
+
+    def _ask(self, stream: str, on_read: OnRead, *, whole: bool) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="agnt5-reader", daemon=True)
             self._thread.start()
-        self._requests.put((stream, on_read))
+        self._requests.put((stream, on_read, whole))
 
     def close(self) -> None:
         """Serve what was asked, then end."""
@@ -54,21 +63,28 @@ class Reader:
             if len(wanted) < len(group):
                 return
 
-    def _answer(self, wanted: list[tuple[str, OnRead]]) -> None:
+    def _answer(self, wanted: list[_Request]) -> None:
         answers: list[tuple[OnRead, str, History | AGNT5Error]] = []
         try:
-            rows = self._log.read_many([stream for stream, _ in wanted])
+            streams = [stream for stream, _, whole in wanted if whole]
+            rows = self._log.read_many(streams) if streams else {}
+            ends = {stream: self._ends(stream) for stream, _, whole in wanted if not whole}
         except Exception as error:  # noqa: BLE001 - this thread reads for every run: it must not die
             failure = _failure(error)
-            answers = [(on_read, stream, failure) for stream, on_read in wanted]
+            answers = [(on_read, stream, failure) for stream, on_read, _ in wanted]
         else:
-            for stream, on_read in wanted:
-                answers.append((on_read, stream, self._decoded(rows.get(stream, []))))
+            for stream, on_read, whole in wanted:
+                found = rows.get(stream, []) if whole else ends[stream]
+                answers.append((on_read, stream, self._decoded(found)))
         try:
             self._loop.call_soon_threadsafe(_deliver, answers, context=self._context)
         except RuntimeError:
             # The loop is closed: there is nobody left to read for.
             return
+
+    def _ends(self, stream: str) -> list[StoredFact]:
+        first, last = self._log.read(stream, upto=1), self._log.last(stream)
+        return [*first, *([last] if last is not None and last.version > 1 else [])]
 
     @staticmethod
     def _decoded(rows: list[StoredFact]) -> History | AGNT5Error:

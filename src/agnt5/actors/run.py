@@ -14,6 +14,7 @@ from agnt5.actors.branch import is_ending
 from agnt5.actors.clock import Clock
 from agnt5.actors.eventsourced import EventSourced
 from agnt5.actors.executor import Attempt, Cancel
+from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
@@ -70,12 +71,9 @@ class Surroundings(Protocol):
         """A run has answered an update."""
         ...
 
-    def start_child(self, actor: RunActor, child: f.ChildStarted) -> None:
-        """A run wants a child: start it, or attach to it, or report its end."""
-        ...
-
-    def cancel_child(self, actor: RunActor, child_run_id: str) -> None:
-        """A run does not want its child any more."""
+    @property
+    def family(self) -> Family:
+        """Who starts, reports and cancels children."""
         ...
 
     def paused(self, actor: RunActor) -> None:
@@ -229,6 +227,7 @@ class RunActor(EventSourced):
         | e.AnnounceUpdate
         | e.StartChild
         | e.CancelChild
+        | e.HandOver
         | e.Announce
         | e.AnnouncePause,
     ) -> None:
@@ -239,9 +238,11 @@ class RunActor(EventSourced):
             case e.AnnounceUpdate():
                 self._house.answered(self, effect.answer)
             case e.StartChild():
-                self._house.start_child(self, effect.child)
+                self._house.family.start(self.state, effect.child)
             case e.CancelChild():
-                self._house.cancel_child(self, effect.child_run_id)
+                self._house.family.cancel(self.state.run_id, effect.child)
+            case e.HandOver():
+                self._house.family.hand_over(self.state)
             case e.Announce():
                 self._house.ended(self, effect.terminal)
             case e.AnnouncePause():
@@ -332,7 +333,8 @@ class RunActor(EventSourced):
     @property
     def may_park(self) -> bool:
         """Whether nothing is in motion: no letter, no append."""
-        return self.stopped is None and not self._in_flight and self.is_idle
+        at_rest = self.stopped is None and not self._in_flight and self.is_idle
+        return at_rest and not self._house.family.has_errands(self.state.run_id)
 
     def park(self) -> None:
         """Record that it is parked, and leave."""

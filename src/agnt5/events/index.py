@@ -35,6 +35,8 @@ class RunRow:
     parent_run_id: str | None = None
     key_scope: str | None = None
     """The idempotency key with its scope, when the run has one."""
+    owes: bool = False
+    """It has ended, and its parent may not know it yet, or children of it may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class RunIndex(Protocol):
         """Ids of suspended runs, in id order."""
         ...
 
+    def owing(self) -> list[str]:
+        """Ids of runs that have ended and may owe other runs a report, in id order."""
+        ...
+
     def due(self, now: int) -> list[str]:
         """Ids of parked, unfinished runs with ``wake_at`` at or before now, the earliest first."""
         ...
@@ -82,6 +88,7 @@ class RunIndex(Protocol):
         *,
         status: str | None = None,
         component: str | None = None,
+        parent_run_id: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[RunRow]:

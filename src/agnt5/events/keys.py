@@ -64,3 +64,19 @@ def idempotency_key(run_id: str, key: str) -> str:
     changing it would repeat effects of runs that are under way.
     """
     return hashlib.sha256(f"{run_id}\n{key}".encode()).hexdigest()[:32]
+
+
+_LONGEST_PREFIX = 80
+
+
+def child_run_id(run_id: str, key: str) -> str:
+    """The id of the run that a call starts: the same on every pass and after every crash.
+
+    It begins with its parent's, so that lists show the two together, and with children of children
+    it does not grow without end. A stable contract, like :func:`idempotency_key`.
+
+    >>> child_run_id("order-7", ":child:pay#0")
+    'order-7.b60bd7c2ac4d02655fb6'
+    """
+    unique = hashlib.sha256(f"{run_id}\n{key}\nchild".encode()).hexdigest()[:20]
+    return f"{run_id[:_LONGEST_PREFIX]}.{unique}"

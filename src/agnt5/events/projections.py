@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
+from agnt5.events.run.children import owes, unwanted
 from agnt5.events.run.facts import (
     OperationCancelled,
     RunCancelled,
@@ -66,7 +67,24 @@ def row_of(state: RunState) -> RunRow:
         user_id=queued.user_id,
         parent_run_id=queued.parent_run_id,
         key_scope=None if key is None else key_scope(queued.kind, queued.component, key),
+        owes=owes(state),
     )
+
+
+def settled_row_of(state: RunState) -> RunRow:
+    """The row of a run that has ended, once it owes nobody anything."""
+    return replace(row_of(state), owes=False)
+
+
+def _still_owes(state: RunState, others: dict[str, RunState]) -> bool:
+    """What a run that has ended owes in the light of all others: those may know already."""
+    queued = state.queued
+    if queued is not None and queued.parent_run_id is not None:
+        parent = others.get(queued.parent_run_id)
+        if parent and not parent.is_finished and (queued.parent_key or "") in parent.children:
+            return True
+    left = [others.get(child.child_run_id) for child in unwanted(state)]
+    return any(child and not child.is_finished and not child.cancel_requested for child in left)
 
 
 def binding_of(run_id: str, fact: RunQueued) -> KeyBinding | None:
@@ -121,4 +139,9 @@ def index_of(states: Iterable[RunState]) -> list[IndexChange]:
         if binding is not None:
             # The last run that took a key has it; in an empty index it replaces nobody.
             bindings[binding.scope] = replace(binding, replaces=None)
-    return [*map(row_of, ordered), *bindings.values()]
+    others = {state.run_id: state for state in ordered}
+    rows = [
+        row_of(state) if not owes(state) or _still_owes(state, others) else settled_row_of(state)
+        for state in ordered
+    ]
+    return [*rows, *bindings.values()]

@@ -8,6 +8,8 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState
+from agnt5.exceptions import ChildCancelledError
+from agnt5.payloads import encode_error
 
 
 def request_child(state: RunState, command: c.RequestChild) -> Sequence[f.RunFact]:
@@ -38,18 +40,35 @@ def report_child(state: RunState, command: c.ReportChild) -> Sequence[f.RunFact]
     )
 
 
-def left_behind(state: RunState) -> Sequence[e.RunEffect]:
-    """The run has ended: children that nobody will wait for are asked to stop."""
+def unwanted(state: RunState) -> Sequence[f.ChildStarted]:
+    """Children for which nobody will wait, and which must be asked to stop."""
     return [
-        e.CancelChild(child.child_run_id)
-        for child in state.children.values()
-        if child.on_parent_end == "cancel"
+        child
+        for key, child in state.children.items()
+        if key not in state.open and child.on_parent_end == "cancel"
     ]
+
+
+def owes(state: RunState) -> bool:
+    """Whether a run that has ended owes other runs something: a report, or a request to stop."""
+    if not state.is_finished or state.queued is None:
+        return False
+    return state.queued.parent_run_id is not None or bool(unwanted(state))
 
 
 def owed_children(state: RunState) -> Sequence[e.RunEffect]:
     """After a restart: each is started, attached to or reported; the unwanted are cancelled."""
-    return [
-        e.StartChild(child) if key in state.open else e.CancelChild(child.child_run_id)
-        for key, child in state.children.items()
-    ]
+    awaited = [e.StartChild(state.children[key]) for key in state.open if key in state.children]
+    return [*awaited, *map(e.CancelChild, unwanted(state))]
+
+
+def report_of(terminal: f.Terminal, key: str, child_run_id: str) -> c.ReportChild:
+    """What the end of a child means for the call that waits for it."""
+    match terminal:
+        case f.RunCompleted():
+            return c.ReportChild(key, "completed", terminal.output)
+        case f.RunFailed():
+            return c.ReportChild(key, "failed", None, terminal.error)
+        case f.RunCancelled():
+            error = encode_error(ChildCancelledError(child_run_id, terminal.reason))
+            return c.ReportChild(key, "cancelled", None, error)

@@ -18,7 +18,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run import life, steps
-from agnt5.events.run.children import left_behind, owed_children, report_child, request_child
+from agnt5.events.run.children import owed_children, owes, report_child, request_child
 from agnt5.events.run.life import is_waiting, next_wake
 from agnt5.events.run.questions import request_input, submit_answer
 from agnt5.events.run.signals import request_signal, send_signal
@@ -142,7 +142,8 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
         case f.RunSuspended():
             return (e.CloseBody(), e.AnnouncePause())
         case f.RunCompleted() | f.RunFailed() | f.RunCancelled():
-            return (e.CloseBody(), *left_behind(state), e.Announce(fact))
+            owed = (e.HandOver(),) if owes(state) else ()
+            return (e.CloseBody(), *owed, e.Announce(fact))
         case (
             f.RunQueued()
             | f.SignalAwaited()
@@ -168,7 +169,7 @@ def _scheduled(fact: f.StepScheduled) -> Sequence[e.RunEffect]:
 def _given_up(state: RunState, key: str) -> Sequence[e.RunEffect]:
     child = state.children.get(key)
     if child is not None:
-        return (e.CancelChild(child.child_run_id),)
+        return (e.CancelChild(child),)
     return (e.CancelAttempt(key),)
 
 

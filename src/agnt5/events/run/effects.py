@@ -73,7 +73,12 @@ class StartChild:
 class CancelChild:
     """Ask a child to stop: nobody waits for it any more."""
 
-    child_run_id: str
+    child: ChildStarted
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The run has ended: report that to its parent, and ask the children it leaves to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ RunEffect = (
     | AnnounceUpdate
     | StartChild
     | CancelChild
+    | HandOver
     | CancelAttempt
     | Wake
     | StartBody

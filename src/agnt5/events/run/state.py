@@ -133,7 +133,7 @@ class RunState:
     """What each settled wait for a signal was given."""
     signal_ids: set[str] = field(default_factory=set)
     children: dict[str, ChildStarted] = field(default_factory=dict)
-    """Those that have not ended yet, whether or not the body still waits for them."""
+    """Those that have not ended yet: the body waits for them, or they are being cancelled."""
     updates: dict[str, UpdateAnswered | None] = field(default_factory=dict)
     """What came of each update, by its id; None while its handler is under way."""
     values: dict[str, JsonValue] = field(default_factory=dict)
@@ -192,8 +192,12 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
                 state.values.update(fact.state or {})
                 for name in fact.deleted or ():
                     state.values.pop(name, None)
-        case TimerFired() | UserReplied() | UserInputExpired() | OperationCancelled():
+        case TimerFired() | UserReplied() | UserInputExpired():
             _settle(state, fact.key)
+        case OperationCancelled():
+            child = _settle(state, fact.key).child
+            if child is not None and child.on_parent_end == "abandon":
+                del state.children[fact.key]
         case StepStarted():
             op = state.open[fact.key]
             op.phase, op.attempt, op.started, op.due_at = OpPhase.RUNNING, fact.attempt, True, None

@@ -234,6 +234,10 @@ class MemoryLog:
         """Ids of suspended runs, in id order."""
         return [row.run_id for row in self._sorted() if row.status == "suspended"]
 
+    def owing(self) -> list[str]:
+        """Ids of runs that have ended and may owe other runs a report, in id order."""
+        return [row.run_id for row in self._sorted() if row.owes]
+
     def due(self, now: int) -> list[str]:
         """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
         return [run_id for wake_at, run_id in self._wakes() if wake_at <= now]
@@ -247,6 +251,7 @@ class MemoryLog:
         *,
         status: str | None = None,
         component: str | None = None,
+        parent_run_id: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[RunRow]:
@@ -256,6 +261,7 @@ class MemoryLog:
             for row in reversed(self._sorted())
             if status in (None, row.status)
             and component in (None, row.component)
+            and parent_run_id in (None, row.parent_run_id)
             and (before is None or row.run_id < before)
         ]
         return rows[:limit]

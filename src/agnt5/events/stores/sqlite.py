@@ -189,6 +189,10 @@ class SqliteLog:
         """Ids of suspended runs, in id order."""
         return self._reading().suspended()
 
+    def owing(self) -> list[str]:
+        """Ids of runs that have ended and may owe other runs a report, in id order."""
+        return self._reading().owing()
+
     def due(self, now: int) -> list[str]:
         """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
         return self._reading().due(now)
@@ -202,11 +206,12 @@ class SqliteLog:
         *,
         status: str | None = None,
         component: str | None = None,
+        parent_run_id: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[RunRow]:
         """Rows, the newest (greatest id) first."""
-        return self._reading().list_runs(status, component, limit, before)
+        return self._reading().list_runs(status, component, parent_run_id, limit, before)
 
     def run_ids(self) -> list[str]:
         """Every stream of the log, in id order."""

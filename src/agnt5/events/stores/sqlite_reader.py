@@ -17,6 +17,7 @@ from agnt5.events.log import StoredFact
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_recorder import SqlValue
 from agnt5.events.stores.sqlite_schema import (
+    IS_OWING,
     IS_RUNNABLE,
     IS_SUSPENDED,
     IS_WAITING,
@@ -51,6 +52,7 @@ _STREAMS = (
 _RUN = f"SELECT {','.join(RUN_COLUMNS)} FROM runs "
 _RUNNABLE = f"SELECT run_id FROM runs WHERE {IS_RUNNABLE} ORDER BY run_id"
 _SUSPENDED = f"SELECT run_id FROM runs WHERE {IS_SUSPENDED} ORDER BY run_id"
+_OWING = f"SELECT run_id FROM runs WHERE {IS_OWING} ORDER BY run_id"
 _DUE = f"SELECT run_id FROM runs WHERE {IS_WAITING} AND wake_at<=? ORDER BY wake_at, run_id"
 _NEXT_WAKE = f"SELECT min(wake_at) FROM runs WHERE {IS_WAITING} AND wake_at>?"
 _KEY = "SELECT scope, run_id, input_digest FROM idempotency_keys WHERE scope=?"
@@ -147,6 +149,10 @@ class Reader:
         """Ids of suspended runs, in id order."""
         return [str(row[0]) for row in self.rows(_SUSPENDED)]
 
+    def owing(self) -> list[str]:
+        """Ids of runs that have ended and may owe other runs a report, in id order."""
+        return [str(row[0]) for row in self.rows(_OWING)]
+
     def due(self, now: int) -> list[str]:
         """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
         return [str(row[0]) for row in self.rows(_DUE, (now,))]
@@ -157,10 +163,20 @@ class Reader:
         return None if earliest is None else int(earliest)
 
     def list_runs(
-        self, status: str | None, component: str | None, limit: int, before: str | None
+        self,
+        status: str | None,
+        component: str | None,
+        parent_run_id: str | None,
+        limit: int,
+        before: str | None,
     ) -> list[RunRow]:
         """Rows, the newest first."""
-        wanted = (("status=?", status), ("component=?", component), ("run_id<?", before))
+        wanted = (
+            ("status=?", status),
+            ("component=?", component),
+            ("parent_run_id=?", parent_run_id),
+            ("run_id<?", before),
+        )
         given = [(condition, value) for condition, value in wanted if value is not None]
         where = " AND ".join(condition for condition, _ in given)
         sql = f"{_RUN}{'WHERE ' + where if where else ''} ORDER BY run_id DESC LIMIT ?"
@@ -195,4 +211,5 @@ def _facts(rows: Iterable[Row]) -> list[StoredFact]:
 
 def _run_rows(rows: Iterable[Row]) -> list[RunRow]:
     found = starmap(RunRow, rows)
-    return [replace(row, parked=bool(row.parked)) for row in found]  # SQLite has no booleans
+    # SQLite has no booleans
+    return [replace(row, parked=bool(row.parked), owes=bool(row.owes)) for row in found]

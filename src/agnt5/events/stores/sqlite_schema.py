@@ -26,6 +26,7 @@ def _words(statuses: tuple[str, ...]) -> str:
 # A query can use a partial index only if it repeats the index's condition to the letter.
 IS_RUNNABLE = f"parked=0 AND status IN {_words(_RUNNABLE)}"
 IS_SUSPENDED = "status='suspended'"
+IS_OWING = "owes=1"
 IS_WAITING = f"parked=1 AND wake_at IS NOT NULL AND status IN {_words(UNFINISHED)}"
 
 EVENT_COLUMNS = (
@@ -52,6 +53,7 @@ RUN_COLUMNS = (
     "user_id",
     "parent_run_id",
     "key_scope",
+    "owes",
 )
 
 EVENTS_TABLE = (
@@ -88,7 +90,13 @@ _V1 = (
     _LEASES,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+_V2 = (
+    "ALTER TABLE runs ADD COLUMN owes INTEGER NOT NULL DEFAULT 0",
+    f"CREATE INDEX runs_owing ON runs(run_id) WHERE {IS_OWING}",
+    "CREATE INDEX runs_children ON runs(parent_run_id, run_id) WHERE parent_run_id IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
