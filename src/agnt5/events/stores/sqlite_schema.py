@@ -52,6 +52,8 @@ RUN_COLUMNS = (
     "user_id",
     "parent_run_id",
     "key_scope",
+    "queue",
+    "priority",
 )
 
 EVENTS_TABLE = (
@@ -88,7 +90,12 @@ _V1 = (
     _LEASES,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+_V2 = (
+    "ALTER TABLE runs ADD COLUMN queue TEXT",
+    "ALTER TABLE runs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
