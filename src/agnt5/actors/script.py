@@ -28,6 +28,7 @@ from agnt5.actors.rest import Rest
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
+from agnt5.events.run.retry import StepDefaults
 from agnt5.events.run.state import RunState
 from agnt5.events.run.walk import Delivery, Walk
 from agnt5.exceptions import PayloadError
@@ -50,6 +51,7 @@ class Script:
         context: Context,
         stall_limit_s: float,
         times: Sequence[int] = (),
+        defaults: StepDefaults | None = None,
     ) -> None:
         self.run_id = info.run_id
         self.loop = asyncio.get_running_loop()
@@ -66,6 +68,8 @@ class Script:
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
         self.state = state
+        self.defaults = defaults
+        """What holds for functions that say nothing of retries."""
         self._info = info
         self._definition = definition
         self._input = run_input

@@ -41,7 +41,10 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyBinding:
-    """An idempotency key, or a deduplication id, now names this run. Refused if the key names any run but ``replaces``."""
+    """An idempotency key, or a deduplication id, now names this run.
+
+    Refused if the key names any run but ``replaces``.
+    """
 
     scope: str
     run_id: str

@@ -57,9 +57,7 @@ def close_question(state: RunState, key: str) -> Facts:
     return (f.UserInputExpired(key=asked, about=key),) if asked in state.open else ()
 
 
-def answer_about(
-    state: RunState, question: f.UserInputRequested, command: c.SubmitAnswer
-) -> Facts:
+def answer_about(state: RunState, question: f.UserInputRequested, command: c.SubmitAnswer) -> Facts:
     """A person says what became of a step.
 
     Raises:

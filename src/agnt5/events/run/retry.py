@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from agnt5.events.run.facts import RetryPlan
 
 _WHOLE = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class StepDefaults:
+    """What holds for functions that say nothing themselves. Recorded with each step."""
+
+    plan: RetryPlan | None = None
+    backoff: tuple[str, float] | None = None
+    """The kind and the multiplier."""
 
 
 def delay_us(plan: RetryPlan, failed_attempt: int, seed: str = "") -> int | None:

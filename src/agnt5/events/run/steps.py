@@ -17,6 +17,7 @@ from agnt5.payloads import encode_error
 Facts = Sequence[f.RunFact]
 NOTHING: Facts = ()
 
+
 def request_timer(state: RunState, command: c.RequestTimer, now: int) -> Facts:
     """The body wants to be woken."""
     if state.refuses(command.key):
