@@ -313,29 +313,37 @@ def function(
     >>> greet.name
     'greet'
     """
+    settings = _Settings(name, retries, backoff, timeout_ms, recovery, concurrency, rate_limit)
+    return settings.decorate if handler is None else settings.decorate(handler)
 
-    def decorate(handler: Handler) -> Function:
+
+@dataclass(frozen=True)
+class _Settings:
+    """What was given to ``@function``, unread."""
+
+    name: str | None
+    retries: Retries
+    backoff: Backoff
+    timeout_ms: int | None
+    recovery: Recovery
+    concurrency: int | None
+    rate_limit: str | RateLimit | None
+
+    def decorate(self, handler: Handler) -> Function:
+        if not callable(handler) or isinstance(handler, type):
+            msg = f"@function decorates functions, not {handler!r}"
+            raise ConfigurationError(msg)
         config = FunctionConfig(
-            name=name or str(getattr(handler, "__name__", "")),
+            name=self.name or handler.__name__,
             handler=handler,
-            retries=retry_policy(retries),
-            backoff=backoff_policy(backoff),
-            timeout_ms=_checked_timeout(timeout_ms),
-            recovery=recovery_policy(recovery),
-            chose_backoff=backoff is not None,
-            verify=recovery if isinstance(recovery, Verify) else None,
-            rate_limit=read_rate_limit(rate_limit),
+            retries=retry_policy(self.retries),
+            backoff=backoff_policy(self.backoff),
+            timeout_ms=_checked_timeout(self.timeout_ms),
+            recovery=recovery_policy(self.recovery),
+            chose_backoff=self.backoff is not None,
+            verify=self.recovery if isinstance(self.recovery, Verify) else None,
+            rate_limit=read_rate_limit(self.rate_limit),
         )
-        return _decorated(config, concurrency)
-
-    return decorate if handler is None else decorate(handler)
-
-
-def _decorated(config: FunctionConfig, concurrency: int | None) -> Function:
-    handler = config.handler
-    if not callable(handler) or isinstance(handler, type):
-        msg = f"@function decorates functions, not {handler!r}"
-        raise ConfigurationError(msg)
-    made = Function(config, _checked_concurrency(concurrency))
-    FunctionRegistry.register(made)
-    return made
+        made = Function(config, _checked_concurrency(self.concurrency))
+        FunctionRegistry.register(made)
+        return made

@@ -177,30 +177,33 @@ def workflow(
     """
 
     def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
-        if not callable(handler) or isinstance(handler, type):
-            msg = f"@workflow decorates functions, not {handler!r}"
-            raise ConfigurationError(msg)
+        called = name or str(getattr(handler, "__name__", ""))
         about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-        called = name or handler.__name__
-        _check_settings(called, timeout, queue, version)
-        made = DecoratedWorkflow(
-            WorkflowConfig(called, handler, about, timeout, queue, version, default)
-        )
-        WorkflowRegistry.register(made)
-        return made
+        config = WorkflowConfig(called, handler, about, timeout, queue, version, default)
+        return _registered(config)
 
     return decorate if handler is None else decorate(handler)
 
 
-def _check_settings(
-    name: str, timeout: float | None, queue: str | None, version: str | None
-) -> None:
+def _registered(config: WorkflowConfig) -> DecoratedWorkflow:
+    handler = config.handler
+    if not callable(handler) or isinstance(handler, type):
+        msg = f"@workflow decorates functions, not {handler!r}"
+        raise ConfigurationError(msg)
+    _check_settings(config)
+    made = DecoratedWorkflow(config)
+    WorkflowRegistry.register(made)
+    return made
+
+
+def _check_settings(config: WorkflowConfig) -> None:
+    name, timeout = config.name, config.timeout_s
     if timeout is not None:
         known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
         if not known or not 0 < timeout < math.inf:
             msg = f"workflow {name!r}: timeout takes seconds, more than 0, not {timeout!r}"
             raise ConfigurationError(msg)
-    for what, text in (("queue", queue), ("version", version)):
+    for what, text in (("queue", config.queue), ("version", config.version)):
         if text is not None and (not isinstance(text, str) or not text.strip()):
             msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
             raise ConfigurationError(msg)

@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 from tests.actors.tools import HOUSE, turns, turns_until
 
-from agnt5.actors.executor import Attempt, Cancel, Executor, Failure, Success
+from agnt5.actors.clock import ManualClock
+from agnt5.actors.executor import Attempt, AttemptDefaults, Cancel, Executor, Failure, Success
 from agnt5.actors.ports import AttemptInfo, FunctionWork
 from agnt5.actors.threads import Threads
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, StepTimeoutError
@@ -19,10 +20,21 @@ from agnt5.payloads import encode
 class Work:
     """A handler: a user function as the executor sees it."""
 
-    def __init__(self, function, *, concurrency=None, timeout_s=None, on_thread=False) -> None:
+    verify_on_thread = False
+
+    def __init__(
+        self, function, *, concurrency=None, timeout_s=None, on_thread=False, rate=None, policy=None
+    ) -> None:
+        self.rate, self.policy = rate, policy
         self.name = "work"
         self.function = function
         self.concurrency, self.timeout_s, self.on_thread = concurrency, timeout_s, on_thread
+
+    def is_retryable(self, error):
+        return None if self.policy is None else self.policy.allows(error)
+
+    def verify(self, info, args, kwargs):
+        return self.function(*args, **kwargs)
 
     def call(self, info, args, kwargs):
         return self.function(*args, **kwargs)
@@ -31,11 +43,17 @@ class Work:
 class Shop:
     """One executor, and what it reports."""
 
-    def __init__(self, handler: Work) -> None:
+    def __init__(self, handler: Work, defaults=None) -> None:
         self.threads = Threads(4)
         self.reports: dict[str, Success | Failure] = {}
+        self.clock = ManualClock()
         self.executor = Executor(
-            handler, HOUSE, encode=lambda v, where: encode(v, where=where), threads=self.threads
+            handler,
+            HOUSE,
+            encode=lambda v, where: encode(v, where=where),
+            threads=self.threads,
+            clock=self.clock,
+            defaults=defaults or AttemptDefaults(),
         )
 
     def send(self, key: str, *args, **kwargs) -> None:

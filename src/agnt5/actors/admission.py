@@ -44,6 +44,11 @@ class _Line:
         self.active: set[str] = set()
         self.waiting: list[_Entry] = []
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has limits of its own, beside those of the house."""
+        return self.most is not None or self.gate is not None
+
     def has_place(self, *, begun: bool) -> bool:
         """Whether one more may be active. What comes back needs no turn of the rate limit."""
         if self.most is not None and len(self.active) >= self.most:
@@ -87,7 +92,7 @@ class Admission:
     def admit(self, run_id: str, queue: str | None, *, begun: bool) -> bool:
         """Take a place now, unless there is none or somebody stands in line for it."""
         line = self._lines.get(queue)
-        if line is None or run_id in self._holders:
+        if line is None or not line.is_limited or run_id in self._holders:
             return True
         if line.waiting and self._first(line) is not None:
             return False
@@ -163,6 +168,6 @@ class Admission:
     def _give(self, run_id: str, line: _Line, *, begun: bool) -> None:
         if line.gate is not None and not begun:
             line.gate.take()
-        if line.most is not None or line.gate is not None:
+        if line.is_limited:
             self._holders[run_id] = line
             line.active.add(run_id)

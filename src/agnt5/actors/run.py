@@ -288,7 +288,7 @@ class RunActor(EventSourced):
         run_input: object,
         history: Sequence[tuple[f.RunFact, int]],
     ) -> Script:
-        return Script(
+        script = Script(
             info,
             definition,
             run_input if isinstance(run_input, dict) else {},
@@ -298,8 +298,9 @@ class RunActor(EventSourced):
             times=[at for _, at in history],
             context=self._context,
             stall_limit_s=self._settings.stall_limit_s,
-            defaults=self._settings.defaults,
         )
+        script.defaults = self._settings.defaults
+        return script
 
     # The script's channel.
 

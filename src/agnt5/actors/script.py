@@ -39,6 +39,9 @@ logger = logging.getLogger("agnt5.run")
 class Script:
     """One body, from its first line or from a replay of its history, to its end or its closing."""
 
+    defaults: StepDefaults | None = None
+    """What holds for functions that say nothing of retries."""
+
     def __init__(
         self,
         info: AttemptInfo,
@@ -51,7 +54,6 @@ class Script:
         context: Context,
         stall_limit_s: float,
         times: Sequence[int] = (),
-        defaults: StepDefaults | None = None,
     ) -> None:
         self.run_id = info.run_id
         self.loop = asyncio.get_running_loop()
@@ -68,8 +70,6 @@ class Script:
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
         self.state = state
-        self.defaults = defaults
-        """What holds for functions that say nothing of retries."""
         self._info = info
         self._definition = definition
         self._input = run_input
