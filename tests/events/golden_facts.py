@@ -298,7 +298,7 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
     ),
     "UserReplied.v1++": (
         f.UserReplied(
-            key="?recovery:charge#0",
+            key="?recovery#0:charge#0",
             answer="done",
             actor="ada",
             channel="mail",

@@ -44,12 +44,12 @@ def scope_of(key: str) -> str:
     return key + SCOPE
 
 
-def recovery_key(key: str) -> str:
-    """The key of the question what became of a step whose outcome a crash has hidden.
+def recovery_key(key: str, attempt: int) -> str:
+    """The key of the question what became of an attempt whose outcome a crash has hidden.
 
     No call of a body can have it: those begin with ``:``, ``/`` or ``@``.
     """
-    return RECOVERY + key
+    return f"{RECOVERY}#{attempt}{key}"
 
 
 def enclosing_keys(key: str) -> list[str]:

@@ -53,7 +53,8 @@ def recover(state: RunState) -> Facts:
 
 def close_question(state: RunState, key: str) -> Facts:
     """A step ends by itself: nobody needs to answer the question about it."""
-    asked = recovery_key(key)
+    op = state.open[key]
+    asked = recovery_key(key, op.attempt)
     return (f.UserInputExpired(key=asked, about=key),) if asked in state.open else ()
 
 
@@ -116,7 +117,7 @@ def _question(op: Operation) -> f.UserInputRequested:
     options = [dict(option) for option in _OPTIONS]
     shown: list[JsonValue] = [text, "select", [dict(option) for option in _OPTIONS]]
     return f.UserInputRequested(
-        key=recovery_key(op.key),
+        key=recovery_key(op.key, op.attempt),
         question=text,
         input_type="select",
         options=options,

@@ -311,7 +311,7 @@ def _settle(state: RunState, key: str) -> Operation:
     op = state.open.pop(key)
     state.settled[key] = op.kind is OpKind.INLINE
     if op.kind is OpKind.STEP and op.phase is OpPhase.WAITING:
-        question = recovery_key(key)
+        question = recovery_key(key, op.attempt)
         if state.open.pop(question, None) is not None:
             state.settled[question] = False
     return op
