@@ -69,9 +69,7 @@ async def lives(
     """Live through the crashes; whoever is asked gives this answer."""
     SINK.clear()
     FOUND.clear()
-    world = World(
-        "pays", name="pays", park_after=park_after, latency=latency, afterlife=afterlife
-    )
+    world = World("pays", name="pays", park_after=park_after, latency=latency, afterlife=afterlife)
 
     async def person(life: Life) -> None:
         while RUN not in world.disk.ended and not life.log.crashed:
@@ -177,3 +175,17 @@ def test_a_verification_says_both():
             run(lives([crash], None, afterlife=afterlife))
             seen.update(FOUND)
     assert seen == {True, False}
+
+
+def test_a_second_crash_is_a_second_question():
+    """The answer to the first one says nothing of the attempt that it let begin."""
+    install("ask")
+    calm = run(lives((), "retry"))
+    most = 0
+    for first in boundaries(calm):
+        for n in range(4):
+            world = run(lives([first, Crash(n, recorded=True)], "retry"))
+            judge(world, "ask", "retry", 2)
+            asked = {getattr(x, "key", "") for x in world.disk.facts(RUN) if "recovery#" in str(x)}
+            most = max(most, len({key for key in asked if key.startswith("?recovery#")}))
+    assert most == 2

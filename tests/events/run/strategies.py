@@ -65,7 +65,9 @@ reports = (
     | st.builds(c.AbandonOperation, keys)
 )
 outside = st.builds(c.SendSignal, st.sampled_from(["1", "2", "3"]), names, values) | st.builds(
-    c.SubmitAnswer, st.sampled_from([None, "yes", "yes, no", "maybe", "retry", "fail", "done"]), st.none() | keys
+    c.SubmitAnswer,
+    st.sampled_from([None, "yes", "yes, no", "maybe", "retry", "fail", "done"]),
+    st.none() | keys,
 )
 cancels = st.builds(c.RequestCancel, st.sampled_from([None, "enough"]))
 life = (
