@@ -19,14 +19,24 @@ from agnt5.exceptions import (
     RunError,
     RunNotFoundError,
     RuntimeClosedError,
+    RunTimeoutError,
     StateError,
     StepTimeoutError,
     StoreError,
     UnknownComponentError,
     UnknownOutcomeError,
 )
+from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
-from agnt5.policies import BackoffPolicy, BackoffType, RecoveryPolicy, RetryPolicy
+from agnt5.policies import (
+    BackoffPolicy,
+    BackoffType,
+    Happened,
+    NotHappened,
+    RecoveryPolicy,
+    RetryPolicy,
+    verify,
+)
 from agnt5.registry import FunctionRegistry, WorkflowRegistry
 from agnt5.responses import (
     Event,
@@ -55,11 +65,15 @@ __all__ = [
     "ExecutionError",
     "FunctionContext",
     "FunctionRegistry",
+    "Happened",
     "InvalidInputError",
     "NondeterminismError",
+    "NotHappened",
     "OverloadedError",
     "PayloadError",
     "PayloadTooLargeError",
+    "Queue",
+    "RateLimit",
     "RecordedError",
     "RecoveryPolicy",
     "RetryError",
@@ -69,6 +83,7 @@ __all__ = [
     "RunNotFoundError",
     "RunResponse",
     "RunStatus",
+    "RunTimeoutError",
     "Runtime",
     "RuntimeClosedError",
     "StateError",
@@ -83,5 +98,6 @@ __all__ = [
     "function",
     "get_current_context",
     "rebuild_index",
+    "verify",
     "workflow",
 ]

@@ -65,6 +65,10 @@ class Client(Outside):
         timeout: float | None = None,
         idempotency_key: str | None = None,
         run_id: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        deduplication_id: str | None = None,
+        version: str | None = None,
     ) -> RunResponse:
         """Start a run and wait until it ends, waits for a person, or is suspended.
 
@@ -80,6 +84,11 @@ class Client(Outside):
             timeout: Seconds to wait; the run goes on when they are over.
             idempotency_key: The same key of the same component is the same run.
             run_id: An id of your own, unique in the store.
+            queue: The queue in which it lines up; the workflow's own by default.
+            priority: The greater one of a queue begins first.
+            deduplication_id: While a run of the same queue with this id is unfinished, it is
+                answered instead of starting another one.
+            version: Which version of the workflow; its default one if not given.
 
         Raises:
             InvalidInputError: When the input does not fit; nothing was written.
@@ -95,6 +104,10 @@ class Client(Outside):
             session_id,
             user_id,
             metadata,
+            queue,
+            priority,
+            deduplication_id,
+            version,
         )
         limit = self.timeout if timeout is None else timeout
         return self._ask(lambda rt: rt.runs.run(new, limit))
@@ -110,6 +123,10 @@ class Client(Outside):
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         run_id: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        deduplication_id: str | None = None,
+        version: str | None = None,
     ) -> SubmitResponse:
         """Start a run and return as soon as it is accepted durably. See :meth:`run`."""
         new = NewRun(
@@ -121,6 +138,10 @@ class Client(Outside):
             session_id,
             user_id,
             metadata,
+            queue,
+            priority,
+            deduplication_id,
+            version,
         )
         return self._ask(lambda rt: rt.runs.submit(new))
 
@@ -210,6 +231,10 @@ class AsyncClient(AsyncOutside):
         timeout: float | None = None,
         idempotency_key: str | None = None,
         run_id: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        deduplication_id: str | None = None,
+        version: str | None = None,
     ) -> RunResponse:
         """Start a run and wait for it. See :meth:`Client.run`."""
         new = NewRun(
@@ -221,6 +246,10 @@ class AsyncClient(AsyncOutside):
             session_id,
             user_id,
             metadata,
+            queue,
+            priority,
+            deduplication_id,
+            version,
         )
         limit = self.timeout if timeout is None else timeout
         return await self._ask(lambda rt: rt.runs.run(new, limit))
@@ -236,6 +265,10 @@ class AsyncClient(AsyncOutside):
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         run_id: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        deduplication_id: str | None = None,
+        version: str | None = None,
     ) -> SubmitResponse:
         """Start a run; return when it is accepted. See :meth:`Client.submit`."""
         new = NewRun(
@@ -247,6 +280,10 @@ class AsyncClient(AsyncOutside):
             session_id,
             user_id,
             metadata,
+            queue,
+            priority,
+            deduplication_id,
+            version,
         )
         return await self._ask(lambda rt: rt.runs.submit(new))
 

@@ -12,6 +12,7 @@ Split by whose fault it is::
     ├── ExecutionError                yours: a step failed
     │   ├── RecordedError             stands in for an exception that cannot be rebuilt
     │   ├── StepTimeoutError          (also TimeoutError)
+    │   ├── RunTimeoutError           a run took longer than its workflow allows (also TimeoutError)
     │   ├── UnknownOutcomeError       a crash hid whether the effect happened
     │   ├── ChildCancelledError       the run that a workflow waited for was cancelled
     │   └── RetryError
@@ -117,6 +118,12 @@ class RecordedError(ExecutionError):
 
 class StepTimeoutError(ExecutionError, TimeoutError):
     """An attempt, or a step with all its attempts, took longer than its timeout."""
+
+    code = "TIMEOUT"
+
+
+class RunTimeoutError(ExecutionError, TimeoutError):
+    """A run was under way for longer than the timeout of its workflow."""
 
     code = "TIMEOUT"
 

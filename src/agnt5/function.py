@@ -23,12 +23,16 @@ from agnt5.events.keys import operation_key
 from agnt5.events.run.commands import RequestStep
 from agnt5.events.run.facts import RetryPlan
 from agnt5.exceptions import ConfigurationError
+from agnt5.flow import RateLimit
+from agnt5.flow import rate_limit as read_rate_limit
 from agnt5.policies import (
     Backoff,
     BackoffPolicy,
+    Recovery,
     RecoveryPolicy,
     Retries,
     RetryPolicy,
+    Verify,
     backoff_policy,
     recovery_policy,
     retry_policy,
@@ -49,6 +53,9 @@ class FunctionConfig:
     backoff: BackoffPolicy
     timeout_ms: int | None
     recovery: RecoveryPolicy
+    chose_backoff: bool = False
+    verify: Verify | None = None
+    rate_limit: RateLimit | None = None
 
 
 class Function(FunctionComponent):
@@ -61,7 +68,12 @@ class Function(FunctionComponent):
         self.recovery = str(config.recovery)
         self.timeout_s = config.timeout_ms / _MILLISECONDS if config.timeout_ms else None
         self.concurrency = concurrency
-        self.plan = _plan(config.retries, config.backoff)
+        self.rate = config.rate_limit
+        self.plan = retry_plan(config.retries, config.backoff)
+        backoff = config.backoff
+        self.own_backoff = (str(backoff.type), backoff.multiplier) if config.chose_backoff else None
+        self._verifier = Verifier(config.verify.function) if config.verify else None
+        self.verify_on_thread = self._verifier is not None and self._verifier.on_thread
         self.is_generator = inspect.isasyncgenfunction(config.handler)
         self.on_thread = not self.is_generator and not inspect.iscoroutinefunction(config.handler)
         self._signature = Signature(config.handler, Context)
@@ -84,10 +96,10 @@ class Function(FunctionComponent):
         return self._one_step(script, work)
 
     async def _one_step(self, script: Any, work: FunctionWork) -> object:
-        key = operation_key("", self.name, 0)
+        key, plan = operation_key("", self.name, 0), self.plan_under(script.defaults)
 
         def command() -> RequestStep:
-            return RequestStep(key, self.name, self.name, None, self.plan, self.recovery)
+            return RequestStep(key, self.name, self.name, None, plan, self.recovery)
 
         return await script.request(key, command, work)
 
@@ -108,6 +120,19 @@ class Function(FunctionComponent):
     def takes(self, parameter: str) -> bool:
         """Whether it has a parameter of that name."""
         return self._signature.takes(parameter)
+
+    def is_retryable(self, error: BaseException) -> bool | None:
+        """Whether its policy allows another attempt after an exception; None: it has no policy."""
+        policy = self._agnt5_config.retries
+        return None if policy is None else policy.allows(error)
+
+    def verify(
+        self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Find out whether the effect of an attempt that a crash cut short has happened."""
+        if self._verifier is None:
+            return super().verify(info, args, kwargs)
+        return self._verifier.call(info, args, kwargs)
 
     def call(
         self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
@@ -173,11 +198,31 @@ class Function(FunctionComponent):
         return f"<agnt5 function {self.name!r}>"
 
 
+class Verifier:
+    """The function of a ``verify`` policy, ready to be called."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._takes_context = Signature(function, Context).takes_context
+        self.on_thread = not inspect.iscoroutinefunction(function)
+
+    def call(
+        self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Call it with the arguments of the step."""
+        if not self._takes_context:
+            return self._function(*args, **kwargs)
+        context = FunctionContext.of(info)
+        set_current_context(context)
+        return self._function(context, *args, **kwargs)
+
+
 async def _collected(generator: Any) -> list[Any]:
     return [item async for item in generator]
 
 
-def _plan(retries: RetryPolicy | None, backoff: BackoffPolicy) -> RetryPlan | None:
+def retry_plan(retries: RetryPolicy | None, backoff: BackoffPolicy) -> RetryPlan | None:
+    """A policy as it is recorded."""
     if retries is None:
         return None
     return RetryPlan(
@@ -186,6 +231,7 @@ def _plan(retries: RetryPolicy | None, backoff: BackoffPolicy) -> RetryPlan | No
         max_ms=retries.max_interval_ms,
         backoff=str(backoff.type),
         multiplier=backoff.multiplier,
+        jitter=retries.jitter,
     )
 
 
@@ -228,8 +274,9 @@ def function(
     retries: Retries = None,
     backoff: Backoff = None,
     timeout_ms: int | None = None,
-    recovery: str = "retry",
+    recovery: Recovery = "retry",
     concurrency: int | None = None,
+    rate_limit: str | RateLimit | None = None,
 ) -> Callable[[Handler], Function]: ...
 def function(
     handler: Handler | None = None,
@@ -238,8 +285,9 @@ def function(
     retries: Retries = None,
     backoff: Backoff = None,
     timeout_ms: int | None = None,
-    recovery: str = "retry",
+    recovery: Recovery = "retry",
     concurrency: int | None = None,
+    rate_limit: str | RateLimit | None = None,
 ) -> Function | Callable[[Handler], Function]:
     """Make a function durable: usable as a step of workflows and as a run of its own.
 
@@ -253,8 +301,12 @@ def function(
         retries: Attempts in all (a number), a dict or a RetryPolicy; one attempt by default.
         backoff: ``"constant"``, ``"linear"``, ``"exponential"``, a dict or a BackoffPolicy.
         timeout_ms: For one attempt, milliseconds.
-        recovery: ``"retry"`` runs an attempt again that a crash cut short, ``"fail"`` does not.
+        recovery: What to do with an attempt that a crash cut short: ``"retry"`` runs it again,
+            ``"fail"`` does not, ``"ask"`` has a person decide, ``verify(fn)`` has a function find
+            out.
         concurrency: How many attempts may run at once in this process; unlimited by default.
+        rate_limit: How many attempts may start in a period in this process: ``"10/s"``,
+            ``"100/min"`` or a RateLimit; unlimited by default.
 
     Raises:
         ValueError: When the name is taken, or a policy is out of range.
@@ -267,33 +319,37 @@ def function(
     >>> greet.name
     'greet'
     """
-
-    def decorate(handler: Handler) -> Function:
-        policies = (retry_policy(retries), backoff_policy(backoff), recovery_policy(recovery))
-        return _decorated(handler, name, timeout_ms, concurrency, policies)
-
-    return decorate if handler is None else decorate(handler)
+    settings = _Settings(name, retries, backoff, timeout_ms, recovery, concurrency, rate_limit)
+    return settings.decorate if handler is None else settings.decorate(handler)
 
 
-def _decorated(
-    handler: Handler,
-    name: str | None,
-    timeout_ms: int | None,
-    concurrency: int | None,
-    policies: tuple[RetryPolicy | None, BackoffPolicy, RecoveryPolicy],
-) -> Function:
-    if not callable(handler) or isinstance(handler, type):
-        msg = f"@function decorates functions, not {handler!r}"
-        raise ConfigurationError(msg)
-    retries, backoff, recovery = policies
-    config = FunctionConfig(
-        name=name or handler.__name__,
-        handler=handler,
-        retries=retries,
-        backoff=backoff,
-        timeout_ms=_checked_timeout(timeout_ms),
-        recovery=recovery,
-    )
-    made = Function(config, _checked_concurrency(concurrency))
-    FunctionRegistry.register(made)
-    return made
+@dataclass(frozen=True)
+class _Settings:
+    """What was given to ``@function``, unread."""
+
+    name: str | None
+    retries: Retries
+    backoff: Backoff
+    timeout_ms: int | None
+    recovery: Recovery
+    concurrency: int | None
+    rate_limit: str | RateLimit | None
+
+    def decorate(self, handler: Handler) -> Function:
+        if not callable(handler) or isinstance(handler, type):
+            msg = f"@function decorates functions, not {handler!r}"
+            raise ConfigurationError(msg)
+        config = FunctionConfig(
+            name=self.name or handler.__name__,
+            handler=handler,
+            retries=retry_policy(self.retries),
+            backoff=backoff_policy(self.backoff),
+            timeout_ms=_checked_timeout(self.timeout_ms),
+            recovery=recovery_policy(self.recovery),
+            chose_backoff=self.backoff is not None,
+            verify=self.recovery if isinstance(self.recovery, Verify) else None,
+            rate_limit=read_rate_limit(self.rate_limit),
+        )
+        made = Function(config, _checked_concurrency(self.concurrency))
+        FunctionRegistry.register(made)
+        return made

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agnt5.exceptions import InvalidInputError, UnknownComponentError
 from agnt5.names import check_run_id, check_text
-from agnt5.registry import Component, RegisteredComponents
+from agnt5.registry import Component, RegisteredComponents, WorkflowComponent
 from agnt5.types import ComponentKind
 
 _MAX_KEY = 512
+_MAX_PRIORITY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class NewRun:
     session_id: str | None = None
     user_id: str | None = None
     metadata: Mapping[str, Any] | None = None
+    queue: str | None = None
+    priority: int = 0
+    deduplication_id: str | None = None
+    version: str | None = None
 
 
 def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
@@ -42,15 +47,24 @@ def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
         raise InvalidInputError(msg) from None
     if not isinstance(new.component, str):
         raise InvalidInputError(f"the name of a component is a text, not {new.component!r}")
-    component = components.component(kind, new.component)
+    check_text(new.version, "version", _MAX_KEY)
+    component = components.component(kind, new.component, new.version)
     if component is None:
         hint = components.hint(kind, new.component)
-        msg = f"no {kind} named {new.component!r} is registered here. {hint}"
+        label = "" if new.version is None else f"version {new.version!r} of a "
+        msg = f"no {label}{kind} named {new.component!r} is registered here. {hint}"
         raise UnknownComponentError(msg)
     check_text(new.idempotency_key, "idempotency_key", _MAX_KEY)
     check_run_id(new.run_id)
     check_text(new.session_id, "session_id", _MAX_KEY)
     check_text(new.user_id, "user_id", _MAX_KEY)
+    check_text(new.deduplication_id, "deduplication_id", _MAX_KEY)
+    if isinstance(new.priority, bool) or not isinstance(new.priority, int):
+        msg = f"a priority is a whole number, the greater first; not {new.priority!r}"
+        raise InvalidInputError(msg)
+    if abs(new.priority) > _MAX_PRIORITY:
+        msg = f"a priority lies between -{_MAX_PRIORITY} and {_MAX_PRIORITY}, not {new.priority}"
+        raise InvalidInputError(msg)
     given = {} if new.input_data is None else new.input_data
     ours = (f"the input of {new.component!r}", "the metadata of a run")
     for what, value in zip(ours, (given, new.metadata or {}), strict=True):
@@ -59,3 +73,22 @@ def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
             raise InvalidInputError(msg)
     component.check_input(given)
     return component
+
+
+def queue_of(new: NewRun, component: Component, known: Collection[str]) -> str | None:
+    """The queue that a run belongs to, if any.
+
+    Raises:
+        InvalidInputError: When there is no queue of that name.
+    """
+    queue = new.queue
+    if queue is None and isinstance(component, WorkflowComponent):
+        queue = component.queue
+    if queue is None or queue in known:
+        return queue
+    names = ", ".join(map(repr, known)) or "none"
+    msg = (
+        f"there is no queue {queue!r}; the queues of this runtime: {names}. Name it in"
+        f" Runtime(queues=[Queue({queue!r})])"
+    )
+    raise InvalidInputError(msg)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from agnt5.exceptions import ConfigurationError
 
@@ -25,9 +26,16 @@ class RetryPolicy:
         max_attempts: Attempts in all, the first included; at least 1.
         initial_interval_ms: The first delay, milliseconds.
         max_interval_ms: No delay is longer, milliseconds.
+        jitter: The share of a delay that chance may take off, from 0 to 1, so that steps which
+            failed together do not come back together.
+        non_retryable: Exceptions after which there is no other attempt: classes, or their names
+            (``"OutOfStock"`` or ``"shop.stock:OutOfStock"``). Subclasses count.
+        retry_if: Asked with the exception whether there may be another attempt. It is called once,
+            where the attempt failed; its answer is what is recorded.
 
     Raises:
         ValueError: When a field is out of range.
+        TypeError: When a field is of the wrong kind.
 
     >>> RetryPolicy(max_attempts=5).initial_interval_ms
     1000
@@ -36,8 +44,34 @@ class RetryPolicy:
     max_attempts: int = 3
     initial_interval_ms: int = 1000
     max_interval_ms: int = 60_000
+    jitter: float = 0.0
+    non_retryable: type[BaseException] | str | Sequence[type[BaseException] | str] = ()
+    retry_if: Callable[[BaseException], bool] | None = None
 
     def __post_init__(self) -> None:
+        self._check_bounds()
+        if not 0 <= self.jitter <= 1:
+            msg = f"jitter takes a share from 0 to 1, not {self.jitter}"
+            raise ValueError(msg)
+        if self.retry_if is not None and not callable(self.retry_if):
+            msg = f"retry_if takes a function of an exception, not {self.retry_if!r}"
+            raise TypeError(msg)
+        given = self.non_retryable
+        kinds = (given,) if isinstance(given, (str, type)) else tuple(given)
+        for kind in kinds:
+            if not isinstance(kind, str) and not _is_exception(kind):
+                msg = f"non_retryable takes exception classes or their names, not {kind!r}"
+                raise TypeError(msg)
+        object.__setattr__(self, "non_retryable", kinds)
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether there may be another attempt after this exception."""
+        kinds = self.non_retryable
+        if not isinstance(kinds, (str, type)) and any(_is_of(error, kind) for kind in kinds):
+            return False
+        return self.retry_if is None or bool(self.retry_if(error))
+
+    def _check_bounds(self) -> None:
         if self.max_attempts < 1:
             msg = (
                 f"max_attempts counts all attempts and must be at least 1, not {self.max_attempts}"
@@ -52,6 +86,17 @@ class RetryPolicy:
                 f"initial_interval_ms ({self.initial_interval_ms})"
             )
             raise ValueError(msg)
+
+
+def _is_exception(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
+def _is_of(error: BaseException, kind: type[BaseException] | str) -> bool:
+    if not isinstance(kind, str):
+        return isinstance(error, kind)
+    classes = type(error).__mro__
+    return any(kind in {c.__name__, f"{c.__module__}:{c.__qualname__}"} for c in classes)
 
 
 @dataclass(frozen=True)
@@ -82,9 +127,59 @@ class RecoveryPolicy(StrEnum):
     """Run it again, with the same idempotency key: the effect happens at least once."""
     FAIL = "fail"
     """Fail the step with UnknownOutcomeError: the effect happens at most once."""
+    ASK = "ask"
+    """Ask a person whether to run it again, to fail it, or to take it as done."""
+    VERIFY = "verify"
+    """Have a function find out, see :func:`verify`."""
 
 
-Retries = int | Mapping[str, int] | RetryPolicy | None
+@dataclass(frozen=True)
+class Happened:
+    """What a verification returns when the effect has happened.
+
+    Attributes:
+        value: The result that the step has then.
+    """
+
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class NotHappened:
+    """What a verification returns when the effect has not happened: the step is run again."""
+
+
+@dataclass(frozen=True)
+class Verify:
+    """The recovery policy that :func:`verify` makes."""
+
+    function: Callable[..., Any]
+
+
+def verify(function: Callable[..., Any]) -> Verify:
+    """A recovery policy: after a crash, have a function find out whether the effect happened.
+
+    Args:
+        function: Called with the arguments of the step, and with a context first if it takes one,
+            whose ``idempotency_key`` is that of the step. It may be ``async def`` or ``def`` (on a
+            thread). It returns :class:`Happened` with the result of the step, or
+            :class:`NotHappened`; whatever it raises fails the step with UnknownOutcomeError. A
+            crash while it runs makes it run again, so it should only look.
+
+    Raises:
+        ConfigurationError: When it is no function.
+
+    >>> verify(lambda order: NotHappened()).function("o-1")
+    NotHappened()
+    """
+    if not callable(function) or isinstance(function, type):
+        msg = f"verify takes a function, not {function!r}"
+        raise ConfigurationError(msg)
+    return Verify(function)
+
+
+Retries = int | Mapping[str, Any] | RetryPolicy | None
+Recovery = str | Verify
 Backoff = str | Mapping[str, object] | BackoffType | BackoffPolicy | None
 
 
@@ -148,15 +243,20 @@ def _backoff_type(name: str) -> BackoffType:
         raise ValueError(msg) from None
 
 
-def recovery_policy(recovery: str) -> RecoveryPolicy:
+def recovery_policy(recovery: Recovery) -> RecoveryPolicy:
     """Read ``recovery=``.
 
     Raises:
         ConfigurationError: When the name is unknown.
     """
+    if isinstance(recovery, Verify):
+        return RecoveryPolicy.VERIFY
     try:
-        return RecoveryPolicy(recovery)
+        policy = RecoveryPolicy(recovery)
     except ValueError:
-        known = ", ".join(repr(p.value) for p in RecoveryPolicy)
+        policy = RecoveryPolicy.VERIFY
+    if policy is RecoveryPolicy.VERIFY:
+        known = "'retry', 'fail', 'ask', and agnt5.verify(fn) with a function that finds out"
         msg = f"unknown recovery policy {recovery!r}; known: {known}"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
+    return policy

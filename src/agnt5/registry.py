@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.events.run.facts import RetryPlan
+from agnt5.events.run.retry import StepDefaults
+from agnt5.exceptions import UnknownOutcomeError
+from agnt5.flow import RateLimit
 
 
 class Component(ABC):
@@ -48,8 +51,37 @@ class FunctionComponent(Component, ABC):
     on_thread: bool
     timeout_s: float | None
     concurrency: int | None
+    rate: RateLimit | None = None
     plan: RetryPlan | None
+    own_backoff: tuple[str, float] | None = None
+    """The kind and the multiplier, if the function chose them itself."""
     recovery: str
+    verify_on_thread: bool = False
+
+    def plan_under(self, defaults: StepDefaults | None) -> RetryPlan | None:
+        """How it is retried where these defaults hold."""
+        if defaults is None:
+            return self.plan
+        plan, backoff = self.plan, self.own_backoff
+        if plan is None:
+            plan = defaults.plan
+        elif backoff is None:
+            backoff = defaults.backoff
+        if plan is None or backoff is None:
+            return plan
+        return plan.model_copy(update={"backoff": backoff[0], "multiplier": backoff[1]})
+
+    def is_retryable(self, error: BaseException) -> bool | None:  # noqa: ARG002 - for subclasses
+        """Whether its policy allows another attempt after an exception; None: it has no policy."""
+        return None
+
+    def verify(
+        self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Find out whether the effect of an attempt that a crash cut short has happened."""
+        del args, kwargs
+        msg = f"function {info.name!r} no longer says how to find out whether its effect happened"
+        raise UnknownOutcomeError(msg)
 
     @abstractmethod
     def call(
@@ -71,7 +103,12 @@ class FunctionComponent(Component, ABC):
 
 
 class WorkflowComponent(Component, ABC):
-    """A workflow."""
+    """A workflow, or one version of it."""
+
+    version: str | None = None
+    is_default: bool = False
+    """Whether new runs of the name use this version, whatever is registered later."""
+    queue: str | None = None
 
     @abstractmethod
     def call_inline(
@@ -132,20 +169,78 @@ class _Registry(Generic[T]):
         return f"No {self.kind} is registered: import the module that defines it first."
 
 
+class _VersionedRegistry(_Registry[WorkflowComponent]):
+    """Several versions of one name may stand side by side; the newest one is the default."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self._versions: dict[str, dict[str | None, WorkflowComponent]] = {}
+
+    def register(self, component: WorkflowComponent) -> None:
+        """Add a component.
+
+        Raises:
+            ValueError: When the name with this version is taken by another one, or when another
+                version is the chosen default already.
+        """
+        name, version = component.name, component.version
+        versions = self._versions.setdefault(name, {})
+        known = versions.get(version)
+        if known is not None and known is not component:
+            taken = repr(name) if version is None else f"{name!r} of version {version!r}"
+            msg = (
+                f"{self.kind} name collision: {taken} is already registered"
+                f" ({known.definition().where}); give one of them another name with name=..., or"
+                " another version with version=..."
+            )
+            raise ValueError(msg)
+        chosen = next((c for c in versions.values() if c.is_default), None)
+        if chosen is not None and component.is_default and chosen is not component:
+            msg = (
+                f"two versions of {self.kind} {name!r} say default=True: {chosen.version!r} and"
+                f" {version!r}"
+            )
+            raise ValueError(msg)
+        versions[version] = component
+        self._components[name] = chosen or component
+
+    def pinned(self, name: str, version: str | None) -> WorkflowComponent | None:
+        """The component for a run that was accepted with this version label (or without one)."""
+        found = self._versions.get(name, {}).get(version)
+        return self._components.get(name) if found is None and version is None else found
+
+    def versions(self, name: str) -> list[str]:
+        """The version labels of a name, in the order of registration."""
+        return [label for label in self._versions.get(name, {}) if label is not None]
+
+    def clear(self) -> None:
+        """Forget every component. For tests."""
+        super().clear()
+        self._versions.clear()
+
+
 FunctionRegistry: _Registry[FunctionComponent] = _Registry("function")
-WorkflowRegistry: _Registry[WorkflowComponent] = _Registry("workflow")
+WorkflowRegistry = _VersionedRegistry("workflow")
 
 
 class RegisteredComponents:
     """What this process can run: everything that was decorated."""
 
-    def component(self, kind: str, name: str) -> Component | None:
-        """The component, or None."""
-        return FunctionRegistry.get(name) if kind == "function" else WorkflowRegistry.get(name)
+    def component(self, kind: str, name: str, version: str | None = None) -> Component | None:
+        """The component for a new run, or None."""
+        if kind == "function":
+            return FunctionRegistry.get(name) if version is None else None
+        if version is not None:
+            return WorkflowRegistry.pinned(name, version)
+        return WorkflowRegistry.get(name)
 
-    def definition(self, kind: str, name: str) -> Definition | None:
-        """The component as the cast sees it, or None."""
-        component = self.component(kind, name)
+    def definition(self, kind: str, name: str, version: str | None = None) -> Definition | None:
+        """The component as the cast sees it, for a run with this version label, or None."""
+        component: Component | None
+        if kind == "function":
+            component = FunctionRegistry.get(name)
+        else:
+            component = WorkflowRegistry.pinned(name, version)
         return None if component is None else component.definition()
 
     def hint(self, kind: str, name: str) -> str:
@@ -153,4 +248,8 @@ class RegisteredComponents:
         other = "function" if kind == "workflow" else "workflow"
         if self.component(other, name) is not None:
             return f"There is a {other} of that name: pass component_type={other!r}."
+        if self.component(kind, name) is not None:
+            known = WorkflowRegistry.versions(name) if kind == "workflow" else []
+            labels = ", ".join(map(repr, known)) or "none has a label"
+            return f"Its versions here: {labels}."
         return FunctionRegistry.hint(name) if kind == "function" else WorkflowRegistry.hint(name)

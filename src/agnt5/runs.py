@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
@@ -16,7 +17,7 @@ from agnt5.answers import events_response, maybe, response_of, status_response, 
 from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import EventLog
-from agnt5.events.projections import key_scope
+from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import Phase, RunState, fold
@@ -28,7 +29,7 @@ from agnt5.exceptions import (
     StoreError,
     VersionConflictError,
 )
-from agnt5.new_run import NewRun, check_new_run
+from agnt5.new_run import NewRun, check_new_run, queue_of
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
@@ -49,10 +50,11 @@ T = TypeVar("T")
 class Runs:
     """Accepts, looks up, waits, cancels. Also the one whom the bus tells of the fate of runs."""
 
-    def __init__(self, *, strict_idempotency: bool) -> None:
+    def __init__(self, *, strict_idempotency: bool, queues: Collection[str] = ()) -> None:
         self.components = RegisteredComponents()
         self._bus: Bus | None = None
         self._strict = strict_idempotency
+        self._queues = queues
         self._waiters: dict[str, list[asyncio.Future[RunState]]] = {}
         self._impatient: dict[str, list[asyncio.Future[RunState]]] = {}
         self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -242,10 +244,11 @@ class Runs:
         self, new: NewRun, waiter: asyncio.Future[RunState] | None
     ) -> tuple[str, RunRow | None]:
         component = check_new_run(new, self.components)
+        new = replace(new, queue=queue_of(new, component, self._queues))
         encoded = self.bus.encode(dict(new.input_data or {}), f"input of {new.component!r}")
         key = new.idempotency_key
         if key is None:
-            return await self._start(new, component, encoded, None, waiter), None
+            return await self._start_once(new, component, encoded, None, waiter)
         scope = key_scope(new.kind, new.component, key)
         lock = self._keys.setdefault(scope, asyncio.Lock())
         async with lock:
@@ -253,16 +256,36 @@ class Runs:
             row = None if bound is None else await self._row(bound.run_id)
             if bound is None or row is None or row.status in {"failed", "cancelled"}:
                 replaces = bound.run_id if bound else None
-                return await self._start(new, component, encoded, replaces, waiter), None
+                return await self._start_once(new, component, encoded, replaces, waiter)
         self._check_same_input(bound, encoded, new)
         return bound.run_id, row
+
+    async def _start_once(
+        self,
+        new: NewRun,
+        component: Component,
+        encoded: JsonValue,
+        replaces: str | None,
+        waiter: asyncio.Future[RunState] | None,
+    ) -> tuple[str, RunRow | None]:
+        """Start it, unless an unfinished run of its queue has the same deduplication id."""
+        if new.deduplication_id is None:
+            return await self._start(new, component, encoded, (replaces, None), waiter), None
+        scope = duplicate_scope(new.queue, new.deduplication_id)
+        async with self._keys.setdefault(scope, asyncio.Lock()):
+            bound = await self._look(self.bus.log.key_binding, scope)
+            row = None if bound is None else await self._row(bound.run_id)
+            if row is not None and row.finished_at is None:
+                return row.run_id, row
+            both = (replaces, bound.run_id if bound else None)
+            return await self._start(new, component, encoded, both, waiter), None
 
     async def _start(
         self,
         new: NewRun,
         component: Component,
         encoded: JsonValue,
-        replaces: str | None,
+        replaces: tuple[str | None, str | None],
         waiter: asyncio.Future[RunState] | None,
     ) -> str:
         bus = self.bus
@@ -270,21 +293,26 @@ class Runs:
         if run_id in bus.runs:
             raise _taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
+        definition = component.definition()
         command = c.QueueRun(
             component=new.component,
             kind=new.kind,
             input=encoded,
             idempotency_key=new.idempotency_key,
-            replaces=replaces,
+            replaces=replaces[0],
+            replaces_duplicate=replaces[1],
+            queue=new.queue,
+            priority=new.priority,
+            deduplication_id=new.deduplication_id,
+            version_label=definition.version_label,
             session_id=new.session_id,
             user_id=new.user_id,
             metadata=metadata if isinstance(metadata, dict) and metadata else None,
         )
         if waiter is not None:
             self._impatient.setdefault(run_id, []).append(waiter)
-        digest = component.definition().digest
         try:
-            await self._asked(lambda reply: bus.start(run_id, command, digest, reply))
+            await self._asked(lambda reply: bus.start(run_id, command, reply))
         except VersionConflictError as error:
             self._drop(run_id, waiter)
             raise _taken(run_id) from error

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,13 +15,19 @@ from typing import Any, Self, TypeVar
 import anyio
 
 from agnt5.actors.branch import chain_task_factory
-from agnt5.actors.bus import Bus, BusSettings
+from agnt5.actors.bus import Bus
 from agnt5.actors.clock import Clock, SystemClock
-from agnt5.actors.run import CLOSED, RunSettings
+from agnt5.actors.executor import AttemptDefaults
+from agnt5.actors.run import CLOSED
+from agnt5.actors.settings import BusSettings, RunSettings
 from agnt5.events.log import EventLog
+from agnt5.events.run.retry import StepDefaults
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.flow import Queue
+from agnt5.function import retry_plan
 from agnt5.maintenance import rebuild_log_index
+from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
 from agnt5.runs import Runs
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
@@ -47,6 +53,8 @@ class Settings:
     stall_limit: float = 10.0
     threads: int = 64
     strict_idempotency: bool = False
+    default_timeout_ms: int | None = None
+    queues: tuple[Queue, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("grace", "park_after", "stall_limit"):
@@ -57,6 +65,18 @@ class Settings:
             if getattr(self, name) < 1:
                 msg = f"{name} takes a number of at least 1, not {getattr(self, name)!r}"
                 raise ConfigurationError(msg)
+        limit = self.default_timeout_ms
+        if limit is not None and (isinstance(limit, bool) or limit <= 0):
+            msg = f"default_timeout_ms takes a positive number of milliseconds, not {limit!r}"
+            raise ConfigurationError(msg)
+        for queue in self.queues:
+            if not isinstance(queue, Queue):
+                msg = f"queues takes agnt5.Queue objects, not {queue!r}"
+                raise ConfigurationError(msg)
+        names = [queue.name for queue in self.queues]
+        if len(set(names)) < len(names):
+            msg = f"two queues have the same name: {', '.join(sorted(names))}"
+            raise ConfigurationError(msg)
 
 
 class Runtime:
@@ -76,6 +96,11 @@ class Runtime:
         threads: Threads for synchronous functions.
         strict_idempotency: Refuse a known idempotency key that comes with another input, instead
             of answering with the earlier run.
+        queues: The queues of this runtime, see :class:`agnt5.Queue`.
+        default_retries: For functions that set no ``retries``, in the same forms; one attempt if
+            not given. What held when a step was asked for is recorded with it.
+        default_backoff: For functions that set no ``backoff``.
+        default_timeout_ms: For one attempt of a function without ``timeout_ms``, milliseconds.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -105,6 +130,10 @@ class Runtime:
         stall_limit: float = 10.0,
         threads: int = 64,
         strict_idempotency: bool = False,
+        queues: Iterable[Queue] = (),
+        default_retries: Retries = None,
+        default_backoff: Backoff = None,
+        default_timeout_ms: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -117,8 +146,13 @@ class Runtime:
             stall_limit,
             threads,
             strict_idempotency,
+            default_timeout_ms,
+            tuple(queues),
         )
-        self.runs = Runs(strict_idempotency=strict_idempotency)
+        self._default_policy = retry_policy(default_retries)
+        self._step_defaults = _step_defaults(default_retries, default_backoff)
+        names = [queue.name for queue in self.settings.queues]
+        self.runs = Runs(strict_idempotency=strict_idempotency, queues=names)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -170,6 +204,7 @@ class Runtime:
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
+        limit_ms = settings.default_timeout_ms
         bus = Bus(
             log,
             self.runs.components,
@@ -177,9 +212,13 @@ class Runtime:
             clock=self._clock,
             context=copy_context(),
             settings=BusSettings(
-                RunSettings(int(settings.park_after * 1e6), settings.stall_limit),
+                RunSettings(
+                    int(settings.park_after * 1e6), settings.stall_limit, self._step_defaults
+                ),
                 settings.max_active_runs,
                 settings.threads,
+                settings.queues,
+                AttemptDefaults(limit_ms and limit_ms / 1000, self._default_policy),
             ),
             payload_limit=settings.max_payload_bytes,
         )
@@ -263,6 +302,17 @@ class Runtime:
         if asyncio.get_running_loop() is self.loop:
             return await ask()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self.loop))
+
+
+def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
+    policy = retry_policy(retries)
+    if policy is None and backoff is None:
+        return None
+    chosen = backoff_policy(backoff)
+    return StepDefaults(
+        retry_plan(policy, chosen),
+        None if backoff is None else (str(chosen.type), chosen.multiplier),
+    )
 
 
 def rebuild_index(store: str | None = None) -> int:

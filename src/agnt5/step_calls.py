@@ -135,7 +135,7 @@ class StepCalls(BodyContext):
                 name,
                 function.name,
                 recorded,
-                function.plan,
+                function.plan_under(script.defaults),
                 function.recovery,
                 timeout_us,
                 call.line,

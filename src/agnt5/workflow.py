@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
@@ -30,6 +31,10 @@ class WorkflowConfig:
     name: str
     handler: Callable[..., Any]
     description: str
+    timeout_s: float | None = None
+    queue: str | None = None
+    version: str | None = None
+    default: bool = False
 
 
 class DecoratedWorkflow(WorkflowComponent):
@@ -40,6 +45,9 @@ class DecoratedWorkflow(WorkflowComponent):
         self._function = config.handler
         self.name = config.name
         self.description = config.description
+        self.version = config.version
+        self.is_default = config.default
+        self.queue = config.queue
         self._signature = Signature(config.handler, Context)
         if not self._signature.takes_context:
             msg = (
@@ -58,7 +66,17 @@ class DecoratedWorkflow(WorkflowComponent):
     @functools.cached_property
     def _definition(self) -> Definition:
         digest, where = digest_of(self._function)
-        return Definition(self.name, "workflow", digest, self._body, where)
+        seconds = self._agnt5_config.timeout_s
+        return Definition(
+            self.name,
+            "workflow",
+            digest,
+            self._body,
+            where,
+            self.version,
+            timeout_us=None if seconds is None else int(seconds * 1e6),
+            queue=self.queue,
+        )
 
     def definition(self) -> Definition:
         """What the cast needs to know of it."""
@@ -118,13 +136,23 @@ class DecoratedWorkflow(WorkflowComponent):
 def workflow(handler: Callable[..., Any]) -> DecoratedWorkflow: ...
 @overload
 def workflow(
-    *, name: str | None = None, description: str = ""
+    *,
+    name: str | None = None,
+    description: str = "",
+    timeout: float | None = None,
+    queue: str | None = None,
+    version: str | None = None,
+    default: bool = False,
 ) -> Callable[[Callable[..., Any]], DecoratedWorkflow]: ...
 def workflow(
     handler: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
     description: str = "",
+    timeout: float | None = None,
+    queue: str | None = None,
+    version: str | None = None,
+    default: bool = False,
 ) -> DecoratedWorkflow | Callable[[Callable[..., Any]], DecoratedWorkflow]:
     """Make an async function a workflow. Its first parameter is a :class:`WorkflowContext`.
 
@@ -135,9 +163,18 @@ def workflow(
         handler: The function.
         name: Its name for clients and logs; its own by default.
         description: What it does, for people.
+        timeout: Seconds that a run may be under way, without the time in which it only waits (for
+            a time, a signal, a person, a child, the next attempt); unlimited by default. A run
+            that takes longer fails with RunTimeoutError.
+        queue: The queue in which its runs line up, unless the client names another one.
+        version: A label. Runs are pinned to the version that they were accepted with, and several
+            versions of one name can be registered side by side.
+        default: New runs use this version, even if a newer one is registered.
 
     Raises:
-        ValueError: When the first parameter is no context, or the name is taken.
+        ValueError: When the first parameter is no context, or the name (with this version) is
+            taken.
+        ConfigurationError: When a setting is wrong.
 
     >>> @workflow
     ... async def hello(ctx, name: str) -> str:
@@ -147,12 +184,33 @@ def workflow(
     """
 
     def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
-        if not callable(handler) or isinstance(handler, type):
-            msg = f"@workflow decorates functions, not {handler!r}"
-            raise ConfigurationError(msg)
+        called = name or str(getattr(handler, "__name__", ""))
         about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-        made = DecoratedWorkflow(WorkflowConfig(name or handler.__name__, handler, about))
-        WorkflowRegistry.register(made)
-        return made
+        config = WorkflowConfig(called, handler, about, timeout, queue, version, default)
+        return _registered(config)
 
     return decorate if handler is None else decorate(handler)
+
+
+def _registered(config: WorkflowConfig) -> DecoratedWorkflow:
+    handler = config.handler
+    if not callable(handler) or isinstance(handler, type):
+        msg = f"@workflow decorates functions, not {handler!r}"
+        raise ConfigurationError(msg)
+    _check_settings(config)
+    made = DecoratedWorkflow(config)
+    WorkflowRegistry.register(made)
+    return made
+
+
+def _check_settings(config: WorkflowConfig) -> None:
+    name, timeout = config.name, config.timeout_s
+    if timeout is not None:
+        known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        if not known or not 0 < timeout < math.inf:
+            msg = f"workflow {name!r}: timeout takes seconds, more than 0, not {timeout!r}"
+            raise ConfigurationError(msg)
+    for what, text in (("queue", config.queue), ("version", config.version)):
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
+            raise ConfigurationError(msg)

@@ -9,20 +9,34 @@ from contextlib import suppress
 import pytest
 from tests.actors.tools import HOUSE, turns, turns_until
 
-from agnt5.actors.executor import Attempt, Cancel, Executor, Failure, Success
+from agnt5.actors.clock import ManualClock
+from agnt5.actors.executor import Attempt, AttemptDefaults, Cancel, Executor, Failure, Success
 from agnt5.actors.ports import AttemptInfo, FunctionWork
 from agnt5.actors.threads import Threads
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, StepTimeoutError
+from agnt5.flow import RateLimit
 from agnt5.payloads import encode
+from agnt5.policies import RetryPolicy
 
 
 class Work:
     """A handler: a user function as the executor sees it."""
 
-    def __init__(self, function, *, concurrency=None, timeout_s=None, on_thread=False) -> None:
+    verify_on_thread = False
+
+    def __init__(
+        self, function, *, concurrency=None, timeout_s=None, on_thread=False, rate=None, policy=None
+    ) -> None:
+        self.rate, self.policy = rate, policy
         self.name = "work"
         self.function = function
         self.concurrency, self.timeout_s, self.on_thread = concurrency, timeout_s, on_thread
+
+    def is_retryable(self, error):
+        return None if self.policy is None else self.policy.allows(error)
+
+    def verify(self, info, args, kwargs):
+        return self.function(*args, **kwargs)
 
     def call(self, info, args, kwargs):
         return self.function(*args, **kwargs)
@@ -31,11 +45,17 @@ class Work:
 class Shop:
     """One executor, and what it reports."""
 
-    def __init__(self, handler: Work) -> None:
+    def __init__(self, handler: Work, defaults=None) -> None:
         self.threads = Threads(4)
         self.reports: dict[str, Success | Failure] = {}
+        self.clock = ManualClock()
         self.executor = Executor(
-            handler, HOUSE, encode=lambda v, where: encode(v, where=where), threads=self.threads
+            handler,
+            HOUSE,
+            encode=lambda v, where: encode(v, where=where),
+            threads=self.threads,
+            clock=self.clock,
+            defaults=defaults or AttemptDefaults(),
         )
 
     def send(self, key: str, *args, **kwargs) -> None:
@@ -428,3 +448,110 @@ class TestTimeouts:
         await turns_until(lambda: "b" in gates.running)
         gates.running["b"].set()
         assert (await one.report("b")).value == "b"
+
+
+class TestRate:
+    """Starts by the clock."""
+
+    async def test_what_must_wait_is_not_started(self, shop):
+        started = []
+
+        async def note(name):
+            started.append(name)
+
+        one = shop(note, rate=RateLimit(2, 1.0))
+        for name in "abcde":
+            one.send(name, name)
+        await turns()
+        assert started == ["a", "b"]
+        assert not one.executor.is_busy, "a closing house need not wait for the clock"
+        one.clock.advance(1)
+        await turns()
+        assert started == ["a", "b", "c", "d"]
+        one.clock.advance(1)
+        await turns()
+        assert started == ["a", "b", "c", "d", "e"]
+        assert one.clock.next_due() is None
+
+    async def test_a_cancelled_one_gives_its_turn_to_the_next(self, shop):
+        started = []
+
+        async def note(name):
+            started.append(name)
+
+        one = shop(note, rate=RateLimit(1, 1.0))
+        for name in "abc":
+            one.send(name, name)
+        await turns()
+        one.cancel("b")
+        await turns()
+        one.clock.advance(1)
+        await turns()
+        assert started == ["a", "c"]
+
+    async def test_with_a_limit_of_how_many_at_once(self, shop):
+        gates = Gates()
+        one = shop(gates, rate=RateLimit(2, 1.0), concurrency=1)
+        for name in "abc":
+            one.send(name, name)
+        await turns()
+        assert gates.begun == ["a"]
+        gates.running["a"].set()
+        await turns()
+        assert gates.begun == ["a", "b"]
+        gates.running["b"].set()
+        await turns()
+        assert gates.begun == ["a", "b"]
+        one.clock.advance(1)
+        await turns()
+        assert gates.begun == ["a", "b", "c"]
+        gates.running["c"].set()
+
+
+class TestWhatIsRetried:
+    """The policy is asked where the attempt failed."""
+
+    @pytest.mark.parametrize(
+        ("policy", "error", "expected"),
+        [
+            (None, OSError, True),
+            (RetryPolicy(), OSError, True),
+            (RetryPolicy(non_retryable=(OSError,)), ConnectionError, False),
+            (RetryPolicy(non_retryable=["ConnectionError"]), ConnectionResetError, False),
+            (RetryPolicy(non_retryable="builtins:OSError"), ConnectionResetError, False),
+            (RetryPolicy(non_retryable="other:OSError"), OSError, True),
+            (RetryPolicy(retry_if=lambda error: isinstance(error, OSError)), OSError, True),
+            (RetryPolicy(retry_if=lambda error: isinstance(error, OSError)), ValueError, False),
+        ],
+    )
+    async def test_policy(self, shop, policy, error, expected):
+        async def fails():
+            raise error("no")
+
+        one = shop(fails, policy=policy)
+        one.send("a")
+        assert (await one.report()).retryable is expected
+
+    async def test_a_predicate_that_fails_ends_the_attempts(self, shop, caplog):
+        async def fails():
+            raise OSError("down")
+
+        one = shop(fails, policy=RetryPolicy(retry_if=lambda _: 1 // 0))
+        one.send("a")
+        report = await one.report()
+        assert isinstance(report.error, OSError)
+        assert not report.retryable
+        assert "retry_if failed" in caplog.text
+
+    async def test_the_defaults_of_the_house(self):
+        async def slow():
+            await asyncio.sleep(60)
+
+        defaults = AttemptDefaults(0.001, RetryPolicy(non_retryable=TimeoutError))
+        one = Shop(Work(slow), defaults)
+        one.send("a")
+        report = await one.report()
+        assert isinstance(report.error, StepTimeoutError)
+        assert not report.retryable
+        await one.executor.close()
+        one.threads.close()

@@ -216,7 +216,9 @@ async def test_a_suspended_child_leaves_its_parent_waiting(store):
         client = AsyncClient(runtime=runtime)
         run_id = (await client.submit("whole", {}, "workflow")).run_id
         await until(lambda: runtime._log.run_row("mine") and not runtime._bus.runs)
-    known = WorkflowRegistry._components.pop("waits")
+    known, kept = WorkflowRegistry.get("waits"), WorkflowRegistry.get("whole")
+    WorkflowRegistry.clear()
+    WorkflowRegistry.register(kept)
     async with Runtime(store) as runtime:
         client = AsyncClient(runtime=runtime)
         await client.signal("mine", "go", 1)
@@ -305,12 +307,12 @@ async def test_a_store_in_trouble_is_asked_again(store, monkeypatch, caplog):
         bus, tries = runtime._bus, []
         start = bus.start
 
-        def refuse(run_id, command, digest, reply):
+        def refuse(run_id, command, reply):
             tries.append(run_id)
             if command.parent_run_id and len(tries) < 4:
                 reply(StoreFullError("the disk is full"))
             else:
-                start(run_id, command, digest, reply)
+                start(run_id, command, reply)
 
         monkeypatch.setattr(bus, "start", refuse)
         assert (await client.run("whole", {}, "workflow", timeout=10)).output == 4

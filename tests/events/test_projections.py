@@ -28,7 +28,7 @@ from tests.events.run.strategies import histories
 from agnt5.events.index import FINISHED, UNFINISHED, KeyBinding, RunRow
 from agnt5.events.projections import (
     affects_row,
-    binding_of,
+    bindings_of,
     changes_of,
     index_of,
     key_scope,
@@ -110,10 +110,10 @@ def test_an_idempotency_key_has_a_scope():
 
 
 def test_a_binding():
-    assert binding_of(RUN, QUEUED) is None
-    assert binding_of(RUN, KEYED) == KeyBinding(SCOPE, RUN, digest({"n": 1}), None)
+    assert bindings_of(RUN, QUEUED) == []
+    assert bindings_of(RUN, KEYED) == [KeyBinding(SCOPE, RUN, digest({"n": 1}), None)]
     taken = KEYED.model_copy(update={"replaces": "r0"})
-    assert binding_of(RUN, taken).replaces == "r0"
+    assert bindings_of(RUN, taken)[0].replaces == "r0"
 
 
 def test_changes_of_an_append():

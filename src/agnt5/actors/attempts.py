@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from agnt5.actors.executor import Attempt, Cancel, Failure, Success
+from agnt5.actors.executor import Absent, Attempt, Cancel, Result, Success
 from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
 from agnt5.actors.script import Script
 from agnt5.events.run import commands as c
@@ -31,6 +31,8 @@ class Attempts:
     def __init__(self, actor: Employer, send: Callable[[Handler, Attempt | Cancel], None]) -> None:
         self._actor = actor
         self._send = send
+        self.to_verify: set[str] = set()
+        """Steps of which only the outcome is to be found out, once the body asks for them."""
         self._handlers: dict[str, Handler] = {}
 
     def execute(self, key: str, attempt: int, work: FunctionWork) -> None:
@@ -46,7 +48,9 @@ class Attempts:
             queued.session_id if queued else None,
             queued.metadata if queued else None,
         )
-        self._send(work.handler, Attempt(info, work, self._reported))
+        verify = key in self.to_verify
+        self.to_verify.discard(key)
+        self._send(work.handler, Attempt(info, work, self._reported, verify))
 
     def forget(self, key: str) -> None:
         """The step is settled."""
@@ -54,6 +58,7 @@ class Attempts:
 
     def cancel(self, key: str) -> None:
         """Nobody wants the result any more."""
+        self.to_verify.discard(key)
         handler = self._handlers.pop(key, None)
         if handler is not None:
             self._send(handler, Cancel(self._actor.state.run_id, key))
@@ -63,7 +68,7 @@ class Attempts:
         for key in list(self._handlers):
             self.cancel(key)
 
-    def _reported(self, info: AttemptInfo, result: Success | Failure) -> None:
+    def _reported(self, info: AttemptInfo, result: Result) -> None:
         actor, key = self._actor, info.key
         if actor.stopped is not None:
             return
@@ -73,6 +78,8 @@ class Attempts:
         if isinstance(result, Success):
             self._hold(key, result.value)
             actor.command(c.ReportSuccess(key, info.attempt, result.output, result.duration_us))
+        elif isinstance(result, Absent):
+            actor.command(c.ReportAbsent(key, info.attempt))
         else:
             error = encode_error(result.error)
             self._hold(key, (error, result.error))

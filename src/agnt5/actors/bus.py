@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections import deque
 from contextvars import Context
-from dataclasses import dataclass, field
-from typing import Protocol
 from weakref import WeakSet
 
+from agnt5.actors.admission import Admission, Place
 from agnt5.actors.clock import Clock
 from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
 from agnt5.actors.reader import History, Reader
-from agnt5.actors.run import CLOSED, RunActor, RunSettings
+from agnt5.actors.run import CLOSED, RunActor
 from agnt5.actors.script import Script
+from agnt5.actors.settings import BusSettings, Watcher
 from agnt5.actors.supervisor import Supervisor
 from agnt5.actors.timers import ParkedWakes
 from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Terminal, UpdateAnswered
-from agnt5.events.run.state import Phase, RunState, fold
+from agnt5.events.run.state import Phase, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
 
 logger = logging.getLogger("agnt5.runtime")
@@ -37,31 +36,6 @@ _DRAIN_S = 5.0
 _CROWD = 500
 """With so many runs in memory, one that only waits is not kept for the case that it is wanted."""
 _SHORT_GRACE_US = 20_000
-
-
-class Watcher(Protocol):
-    """Who is told of the fate of runs."""
-
-    def ended(self, state: RunState, terminal: Terminal) -> None:
-        """A run has ended."""
-        ...
-
-    def paused(self, state: RunState) -> None:
-        """A run waits for a person, or is suspended."""
-        ...
-
-    def answered(self, state: RunState, answer: UpdateAnswered) -> None:
-        """A run has answered an update."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BusSettings:
-    """What the house may be told."""
-
-    run: RunSettings = field(default_factory=RunSettings)
-    max_active_runs: int = 10_000
-    threads: int = 64
 
 
 class Bus(Workshop):
@@ -78,14 +52,22 @@ class Bus(Workshop):
         settings: BusSettings,
         payload_limit: int,
     ) -> None:
-        super().__init__(components, context, threads=settings.threads, payload_limit=payload_limit)
+        super().__init__(
+            components,
+            context,
+            clock,
+            threads=settings.threads,
+            payload_limit=payload_limit,
+            attempts=settings.attempts,
+        )
         self.runs: dict[str, RunActor] = {}
         self.ids = Ids()
-        self.clock = clock
         self.log = log
         self.journal = Journal(log, context)
         self.closing = False
-        self._backlog: deque[str] = deque()
+        self._admission = Admission(
+            clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
+        )
         self._watcher = watcher
         self._settings = settings
         self._reader = Reader(log, context)
@@ -100,8 +82,7 @@ class Bus(Workshop):
     def open(self) -> None:
         """Take up every run that a former process has left unfinished."""
         self._parked.expect(self.log.next_wake())
-        for run_id in self.log.runnable():
-            self.wake(run_id)
+        self._admission.open(self.log.runnable())
         for run_id in self.log.suspended():
             self._reader.read(run_id, self._read_suspended)
         for run_id in self.log.owing():
@@ -110,6 +91,7 @@ class Bus(Workshop):
     async def close(self, grace_s: float) -> None:
         """Let running attempts end within the grace, record everything, stop."""
         self.closing = True
+        self._admission.close()
         self._supervisor.close()
         self._parked.close()
         for actor in self.runs.values():
@@ -158,19 +140,19 @@ class Bus(Workshop):
             actor = self._load(run_id)
         actor.tell(command, reply, edge=edge)
 
-    def start(self, run_id: str, command: c.QueueRun, digest: str, reply: Reply) -> None:
+    def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
-        has_room = self.has_room
+        may_begin = self.has_room and self._admission.admit(run_id, command.queue, begun=False)
         actor = self.create(run_id)
-        if has_room:
+        if may_begin:
             actor.tell(command, reply)
-            actor.tell(c.StartRun(digest))
+            actor.tell(self.start_command(command))
             return
 
         def queued(error: BaseException | None) -> None:
             if error is None:
+                self._admission.line_up_again(actor.state, self.clock.now())
                 actor.leave_quietly()
-                self._backlog.append(run_id)
                 self._forget(actor)
             reply(error)
 
@@ -203,12 +185,12 @@ class Bus(Workshop):
 
     def wake(self, run_id: str) -> None:
         """Bring a run into memory, now or when there is room."""
-        if run_id in self.runs:
+        if run_id in self.runs or self._admission.waits(run_id):
             return
         if self.has_room:
             self._load(run_id)
         else:
-            self._backlog.append(run_id)
+            self._admission.line_up(Place(run_id, None, 0, self.clock.now(), begun=True))
 
     def resume(self, run_id: str, reply: Reply) -> None:
         """Try a suspended run again."""
@@ -262,27 +244,43 @@ class Bus(Workshop):
             actor.release()
             actor.tell(c.SuspendRun("engine_error", report, ""))
             return
-        suspension = fold(run_id, history).suspension
-        digest = self._digest_of(history)
+        folded = fold(run_id, history)
+        suspension, digest = folded.suspension, self._digest_of(history)
         if suspension is not None and digest and digest != suspension.definition:
             # The code has changed since: it may have been mended.
-            actor.resume_suspended(history, digest)
+            self._go_on(actor, history, digest)
             return
-        actor.load(history)
+        may_begin = self._admission.has_place(folded)
+        actor.load(history, begin=may_begin)
         state = actor.state
-        if state.phase is Phase.QUEUED:
-            queued = state.queued
-            definition = queued and self.definition(queued.kind, queued.component)
-            actor.tell(c.StartRun(definition.digest if definition else ""))
-        elif state.phase is not Phase.RUNNING:
+        if may_begin and state.queued is not None and state.phase is Phase.QUEUED:
+            actor.tell(self.start_command(state.queued))
+        elif not may_begin or state.phase is not Phase.RUNNING:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
 
+    def _go_on(
+        self, actor: RunActor, history: History, digest: str, reply: Reply | None = None
+    ) -> None:
+        state = fold(actor.state.run_id, history)
+        queue = state.queued.queue if state.queued else None
+        may_begin = self._admission.admit(state.run_id, queue, begun=True)
+        actor.resume_suspended(history, digest, reply, begin=may_begin)
+        if not may_begin:
+            asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
+
+    def _admitted(self, run_id: str) -> None:
+        """A run that stood in line may begin."""
+        if run_id not in self.runs:
+            self._load(run_id)
+
     def _passivate(self, actor: RunActor) -> None:
-        """A run that is not executed answers its letters and leaves."""
+        """A run that is not executed answers its letters and leaves, maybe into a line."""
         if self.runs.get(actor.state.run_id) is not actor:
             return
         if actor.is_idle and not actor.has_appends:
+            actor.freeze()
             actor.leave_quietly()
+            self._admission.line_up_again(actor.state, self.clock.now())
             self._forget(actor)
         else:
             loop = asyncio.get_running_loop()
@@ -297,10 +295,7 @@ class Bus(Workshop):
         if self.runs.get(actor.state.run_id) is actor:
             del self.runs[actor.state.run_id]
             self._watch_end(actor)
-        while self._backlog and self.has_room and not self.closing:
-            run_id = self._backlog.popleft()
-            if run_id not in self.runs:
-                self._load(run_id)
+        self._admission.leave(actor.state.run_id)
 
     def _watch_end(self, actor: RunActor) -> None:
         # The tasks of a closed body take a few turns to end; closing the house waits for them.
@@ -337,7 +332,7 @@ class Bus(Workshop):
 
     def _digest_of(self, history: History) -> str:
         queued = fold("", history).queued
-        definition = queued and self.definition(queued.kind, queued.component)
+        definition = queued and self.definition_of(queued)
         return definition.digest if definition else ""
 
     def _resume(self, run_id: str, history: History, reply: Reply | None = None) -> None:
@@ -347,7 +342,7 @@ class Bus(Workshop):
             return
         actor = self.create(run_id)
         try:
-            actor.resume_suspended(history, self._digest_of(history), reply)
+            self._go_on(actor, history, self._digest_of(history), reply)
         except Exception as error:  # noqa: BLE001 - one run's trouble is its supervisor's business
             self.failed(actor, error)
 
@@ -356,6 +351,7 @@ class Bus(Workshop):
     def ended(self, actor: RunActor, terminal: Terminal) -> None:
         """A run has ended."""
         self._supervisor.ended(actor.state.run_id)
+        self._admission.forget(actor.state.run_id)
         self._watcher.ended(actor.state, terminal)
 
     def paused(self, actor: RunActor) -> None:

@@ -21,11 +21,20 @@ import anyio
 from pydantic import JsonValue
 
 from agnt5.actors.actor import Actor
+from agnt5.actors.clock import Clock
 from agnt5.actors.mailbox import Envelope
 from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
+from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
-from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, StepTimeoutError
+from agnt5.exceptions import (
+    BodyClosed,
+    ExecutionError,
+    PayloadError,
+    StepTimeoutError,
+    UnknownOutcomeError,
+)
 from agnt5.payloads import faithful
+from agnt5.policies import Happened, NotHappened, RetryPolicy
 
 logger = logging.getLogger("agnt5.executor")
 
@@ -49,13 +58,31 @@ class Failure:
     retryable: bool
 
 
+@dataclass(slots=True)
+class Absent:
+    """A verification says: the effect of the attempt did not happen."""
+
+
+Result = Success | Failure | Absent
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDefaults:
+    """What holds for functions that say nothing themselves."""
+
+    timeout_s: float | None = None
+    policy: RetryPolicy | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """Run this, and report."""
 
     info: AttemptInfo
     work: FunctionWork
-    report: Callable[[AttemptInfo, Success | Failure], None]
+    report: Callable[[AttemptInfo, Result], None]
+    verify: bool = False
+    """Only find out whether it has happened, before a crash."""
     cancelled: bool = False
 
 
@@ -77,23 +104,27 @@ class Executor(Actor[Attempt | Cancel]):
         *,
         encode: Encode,
         threads: Threads,
+        clock: Clock,
+        defaults: AttemptDefaults,
     ) -> None:
         super().__init__(f"function {handler.name}", context)
         self.handler = handler
         self._encode = encode
         self._threads = threads
+        self._defaults = defaults
+        rate = handler.rate
+        self._gate = None if rate is None else RateGate(rate, clock, self._start_next)
         self._waiting: deque[Attempt] = deque()
         self._running: dict[tuple[str, str], tuple[Attempt, asyncio.Task[None]]] = {}
         self._abandoned: set[asyncio.Task[None]] = set()
 
     def receive(self, batch: Sequence[Envelope[Attempt | Cancel]]) -> None:
         """Start, queue or cancel attempts."""
-        limit = self.handler.concurrency
         for envelope in batch:
             command = envelope.command
             if isinstance(command, Cancel):
                 self._cancel(command)
-            elif limit is None or len(self._running) < limit:
+            elif not self._waiting and self._may_start():
                 self._start(command)
             else:
                 self._waiting.append(command)
@@ -105,11 +136,15 @@ class Executor(Actor[Attempt | Cancel]):
     @property
     def is_busy(self) -> bool:
         """Whether attempts run or wait."""
-        return bool(self._running or self._waiting) or not self.is_idle
+        # What waits for its turn in time is owed: a closing house does not wait with it.
+        waits = self._waiting and not (self._gate is not None and self._gate.is_shut)
+        return bool(self._running or waits) or not self.is_idle
 
     async def close(self) -> None:
         """Cancel what runs and wait for it. Cancelled attempts report nothing: they are owed."""
         self._waiting.clear()
+        if self._gate is not None:
+            self._gate.close()
         running = [task for _, task in self._running.values()]
         for attempt, task in self._running.values():
             attempt.cancelled = True
@@ -138,35 +173,59 @@ class Executor(Actor[Attempt | Cancel]):
                 return
 
     def _start_next(self) -> None:
-        limit = self.handler.concurrency
-        while self._waiting and (limit is None or len(self._running) < limit):
+        while self._waiting and self._may_start():
             self._start(self._waiting.popleft())
+
+    def _may_start(self) -> bool:
+        limit = self.handler.concurrency
+        if limit is not None and len(self._running) >= limit:
+            return False
+        return self._gate is None or self._gate.take()
 
     async def _run(self, attempt: Attempt) -> None:
         started = time.perf_counter_ns()
         info = attempt.info
-        result: Success | Failure
+        result: Result
         try:
             value = await self._call(attempt)
+            if attempt.verify:
+                value = _found(info, value)
             output = self._encode(value, f"result of step {info.name!r} ({info.key!r})")
             result = Success(value, output, (time.perf_counter_ns() - started) // 1000)
+        except _AbsentError:
+            result = Absent()
         except PayloadError as error:
             result = Failure(error, retryable=False)
         except asyncio.CancelledError as error:
             if attempt.cancelled:
                 return
-            result = Failure(_cancelled(info, error), retryable=True)
+            result = self._failure(_cancelled(info, error))
         except (Exception, SystemExit, BodyClosed) as error:  # noqa: BLE001 - user code
-            result = Failure(faithful(error), retryable=True)
+            result = self._failure(error)
         if attempt.cancelled:
             return
+        if attempt.verify and isinstance(result, Failure):
+            result = Failure(_still_unknown(info, result.error), retryable=False)
         self._running.pop((info.run_id, info.key), None)
         attempt.report(info, result)
         if self._waiting:
             self._start_next()
 
+    def _failure(self, error: BaseException) -> Failure:
+        try:
+            allowed = self.handler.is_retryable(error)
+            if allowed is None:
+                policy = self._defaults.policy
+                allowed = policy is None or policy.allows(error)
+        except Exception:
+            logger.exception("%s: retry_if failed; there is no other attempt", self.address)
+            allowed = False
+        return Failure(faithful(error), retryable=allowed)
+
     async def _call(self, attempt: Attempt) -> object:
         seconds = self.handler.timeout_s
+        if seconds is None:
+            seconds = self._defaults.timeout_s
         if seconds is None:
             return await self._invoke(attempt)
         with anyio.move_on_after(seconds) as scope:
@@ -179,11 +238,42 @@ class Executor(Actor[Attempt | Cancel]):
 
     async def _invoke(self, attempt: Attempt) -> Any:
         handler, work = self.handler, attempt.work
-        if handler.on_thread:
-            call = partial(handler.call, attempt.info, work.args, work.kwargs)
+        function, on_thread = handler.call, handler.on_thread
+        if attempt.verify:
+            function, on_thread = handler.verify, handler.verify_on_thread
+        if on_thread:
+            call = partial(function, attempt.info, work.args, work.kwargs)
             return await self._threads.call(call)
-        result: Any = handler.call(attempt.info, work.args, work.kwargs)
+        result: Any = function(attempt.info, work.args, work.kwargs)
         return await result
+
+
+class _AbsentError(Exception):
+    """Within this file: the verification says that it has not happened."""
+
+
+def _found(info: AttemptInfo, verdict: object) -> object:
+    match verdict:
+        case Happened():
+            return verdict.value
+        case NotHappened():
+            raise _AbsentError
+        case _:
+            msg = (
+                f"the verification of step {info.name!r} must return Happened(value) or"
+                f" NotHappened(), not {verdict!r:.80}"
+            )
+            raise UnknownOutcomeError(msg)
+
+
+def _still_unknown(info: AttemptInfo, cause: BaseException) -> UnknownOutcomeError:
+    msg = (
+        "the process ended while this attempt was under way, and its verification failed, so it is"
+        f" not known whether its effect happened ({info.name!r}): {type(cause).__name__}: {cause}"
+    )
+    error = UnknownOutcomeError(msg)
+    error.__cause__ = cause
+    return error
 
 
 def _cancelled(info: AttemptInfo, error: BaseException) -> ExecutionError:

@@ -55,7 +55,7 @@ class Relations(Protocol):
         """To the actor of a run."""
         ...
 
-    def start(self, run_id: str, command: c.QueueRun, digest: str, reply: Reply) -> None:
+    def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run."""
         ...
 
@@ -197,6 +197,7 @@ class Family:
 
     def _begin(self, parent: RunState, child: f.ChildStarted) -> None:
         queued = parent.queued
+        definition = self._bus.definition(child.kind, child.component)
         command = c.QueueRun(
             component=child.component,
             kind=child.kind,
@@ -206,6 +207,8 @@ class Family:
             metadata=queued.metadata if queued else None,
             parent_run_id=parent.run_id,
             parent_key=child.key,
+            version_label=definition.version_label if definition else None,
+            queue=definition.queue if definition else None,
         )
 
         def accepted(error: BaseException | None) -> None:
@@ -217,9 +220,7 @@ class Family:
             else:
                 self._started(parent, child)
 
-        definition = self._bus.definition(child.kind, child.component)
-        digest = definition.digest if definition else ""
-        self._bus.start(child.child_run_id, command, digest, accepted)
+        self._bus.start(child.child_run_id, command, accepted)
 
     def _found(self, parent: RunState, child: f.ChildStarted, ends: History) -> None:
         first, last = ends[0][0], ends[-1][0]

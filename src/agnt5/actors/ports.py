@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from agnt5.events.keys import idempotency_key
 from agnt5.events.run.commands import RunCommand
+from agnt5.flow import RateLimit
 
 
 @dataclass(slots=True)
@@ -38,6 +39,18 @@ class Handler(Protocol):
     timeout_s: float | None
     """For one attempt."""
     concurrency: int | None
+    rate: RateLimit | None
+    verify_on_thread: bool
+
+    def is_retryable(self, error: BaseException) -> bool | None:
+        """Whether its policy allows another attempt after an exception; None: it has no policy."""
+        ...
+
+    def verify(
+        self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> Awaitable[object] | object:
+        """Find out whether the effect of an attempt that a crash cut short has happened."""
+        ...
 
     def call(
         self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
@@ -117,3 +130,7 @@ class Definition:
     """(script, input, info) to a coroutine."""
     where: str = ""
     version_label: str | None = None
+    queue: str | None = None
+    """In which its runs line up, unless who starts one says otherwise."""
+    timeout_us: int | None = None
+    """How long a run may be under way."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import Context
-from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from pydantic import JsonValue
 
@@ -13,19 +12,21 @@ from agnt5.actors.attempts import Attempts
 from agnt5.actors.branch import is_ending
 from agnt5.actors.clock import Clock
 from agnt5.actors.eventsourced import EventSourced
-from agnt5.actors.executor import Attempt, Cancel
-from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.parking import Parking
-from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, Handler
+from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork
 from agnt5.actors.script import Script
-from agnt5.actors.timers import Timers
+from agnt5.actors.settings import RunSettings
+from agnt5.actors.surroundings import Surroundings
+from agnt5.actors.timers import Deadline, Timers
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.decider import resume
+from agnt5.events.run.recovery import is_unknown
+from agnt5.events.run.report import not_served_report
 from agnt5.events.run.state import Phase, fold
 from agnt5.exceptions import (
     InvalidInputError,
@@ -36,74 +37,13 @@ from agnt5.exceptions import (
 from agnt5.payloads import decode
 
 
-class Surroundings(Protocol):
-    """What a run actor needs of the house."""
-
-    def definition(self, kind: str, name: str) -> Definition | None:
-        """The component, if this process has it."""
-        ...
-
-    def known_components(self, kind: str, name: str) -> str:
-        """A sentence that names what this process has instead."""
-        ...
-
-    def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
-        """To the executor of a function."""
-        ...
-
-    def grace_us(self) -> int:
-        """How long a run that only waits may stay in memory, microseconds."""
-        ...
-
-    def encode(self, value: object, where: str) -> JsonValue:
-        """A value as it may lie on the log."""
-        ...
-
-    def check_size(self, value: JsonValue, where: str) -> None:
-        """Refuse a recorded value that is too large."""
-        ...
-
-    def ended(self, actor: RunActor, terminal: f.Terminal) -> None:
-        """A run has ended."""
-        ...
-
-    def answered(self, actor: RunActor, answer: f.UpdateAnswered) -> None:
-        """A run has answered an update."""
-        ...
-
-    @property
-    def family(self) -> Family:
-        """Who starts, reports and cancels children."""
-        ...
-
-    def paused(self, actor: RunActor) -> None:
-        """A run waits for a person, or is suspended."""
-        ...
-
-    def left(self, actor: RunActor) -> None:
-        """A run has left memory; letters may be left in its box."""
-        ...
-
-    def failed(self, actor: RunActor, error: BaseException) -> None:
-        """An incarnation of a run has failed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What a run actor may be told."""
-
-    park_after_us: int = 1_000_000
-    stall_limit_s: float = 10.0
-
-
 class RunActor(EventSourced):
     """One incarnation of one run."""
 
     def __init__(
         self,
         run_id: str,
-        house: Surroundings,
+        house: Surroundings[RunActor],
         context: Context,
         settings: RunSettings,
         *,
@@ -116,6 +56,7 @@ class RunActor(EventSourced):
         self._house = house
         self._settings = settings
         self._timers = Timers(clock, lambda key: self.tell(c.WakeOperation(key)))
+        self._deadline = Deadline(clock, self._look_at_timeout)
         self._attempts = Attempts(self, house.send_attempt)
         self._parking = Parking(self, clock, context, house.grace_us)
         self._leaving = False
@@ -124,15 +65,15 @@ class RunActor(EventSourced):
 
     # Life.
 
-    def load(self, history: Sequence[tuple[f.RunFact, int]]) -> None:
-        """Begin again from the log."""
+    def load(self, history: Sequence[tuple[f.RunFact, int]], *, begin: bool = True) -> None:
+        """Begin again from the log; or only take letters, as there is no place for it yet."""
         self.state = state = fold(self.state.run_id, history)
         self.release()
-        if state.phase is Phase.RUNNING:
+        if state.phase is Phase.RUNNING and begin:
             self._begin(history)
             for effect in resume(state):
                 self.perform(effect)
-            if any(op.recovery == "fail" and op.started for op in state.open.values()):
+            if any(map(is_unknown, state.open.values())):
                 self.tell(c.Recover())
             self.at_rest()
 
@@ -141,11 +82,15 @@ class RunActor(EventSourced):
         history: Sequence[tuple[f.RunFact, int]],
         digest: str,
         reply: Reply | None = None,
+        *,
+        begin: bool = True,
     ) -> None:
         """Try a suspended run again, with the code of this digest."""
         self.state = fold(self.state.run_id, history)
         self.release()
         self.receive([Envelope(c.ResumeRun(digest), reply)])
+        if not begin:
+            return
         resumed = f.RunResumed(definition=digest)
         self._begin([*history, (resumed, self.state.updated_at)])
         for effect in resume(self.state):
@@ -153,8 +98,7 @@ class RunActor(EventSourced):
 
     def freeze(self) -> None:
         """The house closes: what runs may end and be recorded, nothing new begins."""
-        self._timers.close()
-        self._parking.stop()
+        self._stop_clocks()
         self._frozen = True
         if self.script is not None:
             self.script.frozen = True
@@ -163,8 +107,7 @@ class RunActor(EventSourced):
         """Leave memory without a trace: the log has everything."""
         if self.stopped is None:
             self.stopped = reason
-        self._timers.close()
-        self._parking.stop()
+        self._stop_clocks()
         if self.script is not None:
             self.script.close()
         self._attempts.cancel_all()
@@ -197,6 +140,8 @@ class RunActor(EventSourced):
         script = self.script
         match effect:
             case e.Execute():
+                if effect.verify:
+                    self._attempts.to_verify.add(effect.key)
                 if script is not None:
                     script.execute(effect.key, effect.attempt)
             case e.Resolve():
@@ -254,15 +199,9 @@ class RunActor(EventSourced):
         queued = self.state.queued
         if queued is None or self._frozen:
             return
-        definition = self._house.definition(queued.kind, queued.component)
+        definition = self._definition()
         if definition is None:
-            known = self._house.known_components(queued.kind, queued.component)
-            report = (
-                f"run {self.state.run_id}: this process has no {queued.kind} named"
-                f" {queued.component!r}. {known}"
-                " Import the module that defines it and start the program again."
-            )
-            self.tell(c.SuspendRun("unknown_component", report, ""))
+            self.tell(self._not_served(queued))
             return
         info = AttemptInfo(
             self.state.run_id, "", queued.component, 0, queued.session_id, queued.metadata
@@ -280,6 +219,19 @@ class RunActor(EventSourced):
             return
         self.script = script
 
+    def _definition(self) -> Definition | None:
+        queued = self.state.queued
+        if queued is None:
+            return None
+        return self._house.definition(queued.kind, queued.component, queued.version_label)
+
+    def _not_served(self, queued: f.RunQueued) -> c.SuspendRun:
+        kind, name = queued.kind, queued.component
+        known = self._house.known_components(kind, name)
+        pinned = queued.version_label is not None and bool(self._house.definition(kind, name))
+        report = not_served_report(self.state.run_id, queued, known, pinned=pinned)
+        return c.SuspendRun("version" if pinned else "unknown_component", report, "")
+
     def _script(
         self,
         info: AttemptInfo,
@@ -287,7 +239,7 @@ class RunActor(EventSourced):
         run_input: object,
         history: Sequence[tuple[f.RunFact, int]],
     ) -> Script:
-        return Script(
+        script = Script(
             info,
             definition,
             run_input if isinstance(run_input, dict) else {},
@@ -298,6 +250,8 @@ class RunActor(EventSourced):
             context=self._context,
             stall_limit_s=self._settings.stall_limit_s,
         )
+        script.defaults = self._settings.defaults
+        return script
 
     # The script's channel.
 
@@ -311,8 +265,7 @@ class RunActor(EventSourced):
 
     def diverged(self, report: str) -> None:
         """The body no longer asks for what the log holds."""
-        queued = self.state.queued
-        definition = queued and self._house.definition(queued.kind, queued.component)
+        definition = self._definition()
         digest = definition.digest if definition else ""
         self.tell(c.SuspendRun("nondeterminism", report, digest))
 
@@ -329,6 +282,20 @@ class RunActor(EventSourced):
     def at_rest(self) -> None:
         """Everything is durable: if the run only waits, it may leave memory after a grace."""
         self._parking.consider()
+        if self.state.timeout_us is not None:
+            self._look_at_timeout()
+
+    def _look_at_timeout(self) -> None:
+        due_at = self.state.times_out_at
+        if due_at is not None and due_at <= self._clock.now():
+            self.tell(c.WakeRun())
+        else:
+            self._deadline.expect(due_at)
+
+    def _stop_clocks(self) -> None:
+        self._timers.close()
+        self._parking.stop()
+        self._deadline.close()
 
     @property
     def may_park(self) -> bool:
@@ -354,8 +321,7 @@ class RunActor(EventSourced):
         if self._leaving:
             return
         self._leaving = True
-        self._timers.close()
-        self._parking.stop()
+        self._stop_clocks()
         self._attempts.cancel_all()
         if self.script is not None:
             self.script.close()

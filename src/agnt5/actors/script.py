@@ -28,6 +28,7 @@ from agnt5.actors.rest import Rest
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
+from agnt5.events.run.retry import StepDefaults
 from agnt5.events.run.state import RunState
 from agnt5.events.run.walk import Delivery, Walk
 from agnt5.exceptions import PayloadError
@@ -37,6 +38,9 @@ logger = logging.getLogger("agnt5.run")
 
 class Script:
     """One body, from its first line or from a replay of its history, to its end or its closing."""
+
+    defaults: StepDefaults | None = None
+    """What holds for functions that say nothing of retries."""
 
     def __init__(
         self,

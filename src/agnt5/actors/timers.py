@@ -33,6 +33,37 @@ class Timers:
             self.disarm(key)
 
 
+class Deadline:
+    """One alarm that may be moved: when the time of a run is over."""
+
+    __slots__ = ("_alarm", "_at", "_clock", "_due")
+
+    def __init__(self, clock: Clock, due: Callable[[], None]) -> None:
+        self._clock = clock
+        self._due = due
+        self._alarm: Alarm | None = None
+        self._at: int | None = None
+
+    def expect(self, due_at: int | None) -> None:
+        """Call at this time, and at no other; None: not at all."""
+        if due_at == self._at:
+            return
+        self.close()
+        if due_at is not None:
+            self._at = due_at
+            self._alarm = self._clock.call_at(due_at, self._fire)
+
+    def close(self) -> None:
+        """Call nobody."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._at = None, None
+
+    def _fire(self) -> None:
+        self._alarm, self._at = None, None
+        self._due()
+
+
 class ParkedWakes:
     """One alarm for all parked runs: the earliest time at which one of them must come back."""
 

@@ -8,17 +8,20 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from agnt5.actors.executor import Attempt, Cancel, Executor
+from agnt5.actors.clock import Clock
+from agnt5.actors.executor import Attempt, AttemptDefaults, Cancel, Executor
 from agnt5.actors.ports import Definition, Handler
 from agnt5.actors.threads import Threads
+from agnt5.events.run.commands import QueueRun, StartRun
+from agnt5.events.run.facts import RunQueued
 from agnt5.payloads import check_size, encode
 
 
 class Components(Protocol):
     """What this process can run."""
 
-    def definition(self, kind: str, name: str) -> Definition | None:
-        """The component, or None."""
+    def definition(self, kind: str, name: str, version: str | None = None) -> Definition | None:
+        """The component, for a run that was accepted with this version label, or None."""
         ...
 
     def hint(self, kind: str, name: str) -> str:
@@ -30,10 +33,19 @@ class Workshop:
     """The executors of this process, one for each function, and what they work with."""
 
     def __init__(
-        self, components: Components, context: Context, *, threads: int, payload_limit: int
+        self,
+        components: Components,
+        context: Context,
+        clock: Clock,
+        *,
+        threads: int,
+        payload_limit: int,
+        attempts: AttemptDefaults,
     ) -> None:
         self.executors: dict[str, Executor] = {}
+        self.clock = clock
         self._components = components
+        self._attempt_defaults = attempts
         self._context = context
         self._threads = Threads(threads)
         self._payload_limit = payload_limit
@@ -49,9 +61,18 @@ class Workshop:
             await executor.close()
         self._threads.close()
 
-    def definition(self, kind: str, name: str) -> Definition | None:
-        """The component, or None."""
-        return self._components.definition(kind, name)
+    def definition(self, kind: str, name: str, version: str | None = None) -> Definition | None:
+        """The component, for a run that was accepted with this version label, or None."""
+        return self._components.definition(kind, name, version)
+
+    def definition_of(self, accepted: RunQueued | QueueRun) -> Definition | None:
+        """The component that a run was accepted for, or None."""
+        return self.definition(accepted.kind, accepted.component, accepted.version_label)
+
+    def start_command(self, accepted: RunQueued | QueueRun) -> StartRun:
+        """What begins a run, with the code that is here now."""
+        definition = self.definition_of(accepted)
+        return StartRun(definition.digest, definition.timeout_us) if definition else StartRun("")
 
     def known_components(self, kind: str, name: str) -> str:
         """A sentence that names what this process has instead."""
@@ -77,6 +98,11 @@ class Workshop:
         executor = self.executors.get(handler.name)
         if executor is None or executor.handler is not handler:
             executor = self.executors[handler.name] = Executor(
-                handler, self._context, encode=self.encode, threads=self._threads
+                handler,
+                self._context,
+                encode=self.encode,
+                threads=self._threads,
+                clock=self.clock,
+                defaults=self._attempt_defaults,
             )
         executor.tell(command)

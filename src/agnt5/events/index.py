@@ -37,11 +37,16 @@ class RunRow:
     """The idempotency key with its scope, when the run has one."""
     owes: bool = False
     """It has ended, and its parent may not know it yet, or children of it may not."""
+    queue: str | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KeyBinding:
-    """An idempotency key now names this run. Refused if the key names any run but ``replaces``."""
+    """An idempotency key, or a deduplication id, now names this run.
+
+    Refused if the key names any run but ``replaces``.
+    """
 
     scope: str
     run_id: str
@@ -63,8 +68,8 @@ class RunIndex(Protocol):
         """The run that an idempotency key names, or None."""
         ...
 
-    def runnable(self) -> list[str]:
-        """Ids of runs that belong in memory: unfinished, not parked, not suspended; in id order."""
+    def runnable(self) -> list[RunRow]:
+        """Runs that belong in memory: unfinished, not parked, not suspended; in id order."""
         ...
 
     def suspended(self) -> list[str]:

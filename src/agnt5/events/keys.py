@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 
 SCOPE = ">"
+RECOVERY = "?recovery"
 
 
 def operation_key(branch: str, name: str, occurrence: int) -> str:
@@ -41,6 +42,14 @@ def child_branch(branch: str, index: int) -> str:
 def scope_of(key: str) -> str:
     """The branch in which an inline step's own durable calls live."""
     return key + SCOPE
+
+
+def recovery_key(key: str, attempt: int) -> str:
+    """The key of the question what became of an attempt whose outcome a crash has hidden.
+
+    No call of a body can have it: those begin with ``:``, ``/`` or ``@``.
+    """
+    return f"{RECOVERY}#{attempt}{key}"
 
 
 def enclosing_keys(key: str) -> list[str]:

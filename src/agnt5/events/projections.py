@@ -47,6 +47,11 @@ def key_scope(kind: str, component: str, key: str) -> str:
     return f"{kind}:{component}:{key}"
 
 
+def duplicate_scope(queue: str | None, deduplication_id: str) -> str:
+    """A deduplication id with its scope: the same id of another queue is another id."""
+    return f"queue:{queue or ''}:{deduplication_id}"
+
+
 def row_of(state: RunState) -> RunRow:
     """The index row of a run."""
     queued = state.queued
@@ -68,6 +73,8 @@ def row_of(state: RunState) -> RunRow:
         parent_run_id=queued.parent_run_id,
         key_scope=None if key is None else key_scope(queued.kind, queued.component, key),
         owes=owes(state),
+        queue=queued.queue,
+        priority=queued.priority,
     )
 
 
@@ -87,12 +94,16 @@ def _still_owes(state: RunState, others: dict[str, RunState]) -> bool:
     return any(child and not child.is_finished and not child.cancel_requested for child in left)
 
 
-def binding_of(run_id: str, fact: RunQueued) -> KeyBinding | None:
-    """The idempotency key that a new run takes."""
-    if fact.idempotency_key is None:
-        return None
-    scope = key_scope(fact.kind, fact.component, fact.idempotency_key)
-    return KeyBinding(scope, run_id, digest(fact.input), fact.replaces)
+def bindings_of(run_id: str, fact: RunQueued) -> list[KeyBinding]:
+    """The idempotency key and the deduplication id that a new run takes."""
+    bindings: list[KeyBinding] = []
+    if fact.idempotency_key is not None:
+        scope = key_scope(fact.kind, fact.component, fact.idempotency_key)
+        bindings.append(KeyBinding(scope, run_id, digest(fact.input), fact.replaces))
+    if fact.deduplication_id is not None:
+        scope = duplicate_scope(fact.queue, fact.deduplication_id)
+        bindings.append(KeyBinding(scope, run_id, "", fact.replaces_duplicate))
+    return bindings
 
 
 _ROW_FACTS: frozenset[type[RunFact]] = frozenset(
@@ -123,9 +134,7 @@ def changes_of(state: RunState, facts: Iterable[RunFact]) -> list[IndexChange]:
     changes: list[IndexChange] = []
     for fact in facts:
         if isinstance(fact, RunQueued):
-            binding = binding_of(state.run_id, fact)
-            if binding is not None:
-                changes.append(binding)
+            changes += bindings_of(state.run_id, fact)
     changes.append(row_of(state))
     return changes
 
@@ -135,8 +144,7 @@ def index_of(states: Iterable[RunState]) -> list[IndexChange]:
     ordered = sorted(states, key=lambda state: (state.created_at, state.run_id))
     bindings: dict[str, KeyBinding] = {}
     for state in ordered:
-        binding = None if state.queued is None else binding_of(state.run_id, state.queued)
-        if binding is not None:
+        for binding in bindings_of(state.run_id, state.queued) if state.queued else ():
             # The last run that took a key has it; in an empty index it replaces nobody.
             bindings[binding.scope] = replace(binding, replaces=None)
     others = {state.run_id: state for state in ordered}

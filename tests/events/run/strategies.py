@@ -39,7 +39,7 @@ steps = st.builds(
     st.sampled_from([None, "fn"]),
     values,
     plans,
-    st.sampled_from(["retry", "fail"]),
+    st.sampled_from(["retry", "fail", "ask", "verify"]),
     st.none() | delays,
 )
 requests = (
@@ -60,10 +60,14 @@ reports = (
     st.builds(c.ReportSuccess, keys, attempts, values, st.integers(0, 9))
     | st.builds(c.ReportFailure, keys, attempts, errors, st.booleans())
     | st.builds(c.WakeOperation, keys)
+    | st.builds(c.ReportAbsent, keys, attempts)
+    | st.just(c.WakeRun())
     | st.builds(c.AbandonOperation, keys)
 )
 outside = st.builds(c.SendSignal, st.sampled_from(["1", "2", "3"]), names, values) | st.builds(
-    c.SubmitAnswer, st.sampled_from([None, "yes", "yes, no", "maybe"]), st.none() | keys
+    c.SubmitAnswer,
+    st.sampled_from([None, "yes", "yes, no", "maybe", "retry", "fail", "done"]),
+    st.none() | keys,
 )
 cancels = st.builds(c.RequestCancel, st.sampled_from([None, "enough"]))
 life = (

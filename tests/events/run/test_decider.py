@@ -33,7 +33,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.decider import is_waiting, next_wake, react
-from agnt5.events.run.steps import UNKNOWN_OUTCOME
+from agnt5.events.run.recovery import UNKNOWN_OUTCOME
 from agnt5.exceptions import InvalidInputError, RunNotFoundError
 from agnt5.payloads import decode_error
 

@@ -34,6 +34,7 @@ class Run(RuleBasedStateMachine):
         self.now = NOW
         self.history: list[tuple[f.RunFact, int]] = []
         self.requested: set[str] = set()
+        self.about: dict[str, str] = {}
         self.settled: dict[str, f.RunFact] = {}
         self.executes: dict[str, int] = {}
         self.wakes: set[tuple[str, int]] = set()
@@ -174,6 +175,11 @@ class Run(RuleBasedStateMachine):
             assert key in self.requested, "an outcome of something"
             assert key not in self.settled, f"{self.settled.get(key)}, then {fact}"
             self.settled[key] = fact
+            for question, about in self.about.items():
+                if about == key and question not in self.settled:
+                    self.settled[question] = fact
+        if isinstance(fact, f.UserInputRequested) and fact.about is not None:
+            self.about[key] = fact.about
         if isinstance(fact, f.SignalReturned):
             consumed = self.settled[key]
             assert isinstance(consumed, f.SignalConsumed)
@@ -211,7 +217,9 @@ class Run(RuleBasedStateMachine):
             assert owed == []
             return
         ops = self.state.open
-        unknown = {k for k, op in ops.items() if op.recovery == "fail" and op.started}
+        settled = {k for k, op in ops.items() if op.recovery in {"fail", "ask"} and op.started}
+        asked = {op.question.about for op in ops.values() if op.question is not None}
+        unknown = settled | asked
         running = {(k, n) for k, n in self.executes.items() if k in ops and k not in unknown}
         wakes = {wake for wake in self.wakes if wake[0] in ops}
         assert {(x.key, x.attempt) for x in owed if isinstance(x, e.Execute)} == running

@@ -12,7 +12,6 @@ from tests.events.run.spec import (
     FAILED,
     NOW,
     QUEUED,
-    STARTED,
     SUSPENDED,
     awaited,
     given,
@@ -28,6 +27,7 @@ from agnt5.events.run.decider import decide
 from agnt5.events.run.state import Phase
 from agnt5.exceptions import AGNT5Error
 
+STARTED = f.RunStarted(definition="d1", timeout_us=0)
 OPEN = (
     step("a"),
     step("f", recovery="fail"),
@@ -68,7 +68,9 @@ TABLE = [
     (c.AbandonOperation("t"), "", "OperationCancelled", "OperationCancelled", ""),
     (c.ReportSuccess("a", 0, 1, 5), "", "StepCompleted", "StepCompleted", ""),
     (c.ReportFailure("a", 0, ERROR), "", "StepAttemptFailed", "StepAttemptFailed", ""),
+    (c.ReportAbsent("f", 0), "", "StepStarted", "", ""),
     (c.WakeOperation("t"), "", "TimerFired", "", ""),
+    (c.WakeRun(), "", "RunFailed", "", ""),
     (
         c.SendSignal("1", "go", None),
         "SignalReceived",

@@ -82,3 +82,24 @@ def test_bounds(attempts, initial, most, backoff, by, failed):
     else:
         assert isinstance(delay, int)
         assert 0 <= delay <= most * 1000
+
+
+@given(jitter=st.floats(0, 1), seed=st.text(max_size=8), attempt=st.integers(0, 3))
+def test_jitter_takes_off_at_most_its_share_and_is_the_same_for_the_same_step(
+    jitter, seed, attempt
+):
+    """A pure function of the step and the attempt."""
+    policy = plan("exponential").model_copy(update={"jitter": jitter})
+    full = delay_us(plan("exponential"), attempt)
+    delay = delay_us(policy, attempt, seed)
+    assert full * (1 - jitter) - 1 <= delay <= full
+    assert delay == delay_us(policy, attempt, seed)
+
+
+def test_jitter_parts_steps_that_failed_together():
+    """Their delays spread over the whole share."""
+    policy = plan("constant").model_copy(update={"jitter": 1.0})
+    delays = sorted(delay_us(policy, 0, f"r{n}\n:a#0") for n in range(200))
+    assert len(set(delays)) == 200
+    assert delays[0] < 50_000
+    assert delays[-1] > 950_000

@@ -62,6 +62,10 @@ class Sunk:
         return [self._queue.get(timeout=20) for _ in range(number)]
 
 
+def _names(rows):
+    return [row.run_id for row in rows]
+
+
 def make(
     stream: str,
     after: int = 0,
@@ -343,7 +347,7 @@ class LogContract:
             run_row("p4", wake_at=10),
         ]
         d.put(*(make(row.run_id, 0, 1, row) for row in rows))
-        assert d.log.runnable() == ["p4", "r1", "r2", "r9"]
+        assert _names(d.log.runnable()) == ["p4", "r1", "r2", "r9"]
         assert d.log.suspended() == ["s1", "s2"]
         assert d.log.due(19) == []
         assert d.log.due(30) == ["p2", "p1"]
@@ -351,7 +355,7 @@ class LogContract:
         assert d.log.next_wake() == 20
         d.put(make("p2", 1, 1, run_row("p2")))
         assert d.log.next_wake() == 30
-        assert "p2" in d.log.runnable()
+        assert "p2" in _names(d.log.runnable())
 
     def test_lists_of_runs(self, d):
         for n in range(10):
@@ -383,7 +387,7 @@ class LogContract:
     def test_rebuild_before_the_start(self, make_log):
         log = make_log()
         log.rebuild([run_row("a")])
-        assert log.runnable() == ["a"]
+        assert _names(log.runnable()) == ["a"]
         log.close()
 
     # Against a model
@@ -491,7 +495,7 @@ class LogMachine(RuleBasedStateMachine):
         )
         assert log.due(5) == [run_id for wake_at, run_id in wakes if wake_at <= 5]
         assert log.next_wake() == (wakes[0][0] if wakes else None)
-        assert log.runnable() == sorted(
+        assert _names(log.runnable()) == sorted(
             row.run_id for row in open_rows if not row.parked and row.status != "suspended"
         )
         assert {row.run_id: row for row in log.list_runs()} == self.rows

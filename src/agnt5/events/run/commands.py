@@ -27,6 +27,7 @@ class QueueRun:
     queue: str | None = None
     priority: int = 0
     deduplication_id: str | None = None
+    replaces_duplicate: str | None = None
     origin: dict[str, JsonValue] | None = None
 
 
@@ -151,6 +152,19 @@ class WakeOperation:
 
 
 @dataclass(slots=True)
+class ReportAbsent:
+    """The verification of an attempt that a crash cut short says: its effect did not happen."""
+
+    key: str
+    attempt: int
+
+
+@dataclass(slots=True)
+class WakeRun:
+    """The time that the run may be under way is over."""
+
+
+@dataclass(slots=True)
 class SendSignal:
     """Somebody outside sends a signal. The same id twice is the same signal."""
 
@@ -260,7 +274,9 @@ RunCommand = (
     | AddNote
     | AbandonOperation
     | ReportFailure
+    | ReportAbsent
     | WakeOperation
+    | WakeRun
     | SendSignal
     | SubmitAnswer
     | SendUpdate

@@ -19,10 +19,11 @@ from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run import life, steps
 from agnt5.events.run.children import owed_children, owes, report_child, request_child
-from agnt5.events.run.life import is_waiting, next_wake
+from agnt5.events.run.life import next_wake
 from agnt5.events.run.questions import request_input, submit_answer
+from agnt5.events.run.recovery import is_unknown, must_verify, recover
 from agnt5.events.run.signals import request_signal, send_signal
-from agnt5.events.run.state import OpPhase, Phase, RunState
+from agnt5.events.run.state import OpPhase, Phase, RunState, is_waiting
 from agnt5.events.run.updates import answer_update, send_update
 from agnt5.exceptions import RunNotFoundError
 
@@ -62,6 +63,10 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             return NOTHING if known else (command.note,)
         case c.AbandonOperation():
             return steps.abandon(state, command.key)
+        case c.ReportAbsent():
+            return steps.report_absent(state, command)
+        case c.WakeRun():
+            return life.time_out(state, now)
         case c.WakeOperation():
             return steps.wake(state, command.key, now)
         case c.SendSignal():
@@ -79,7 +84,7 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
         case c.StartRun():
             return life.start(state, command)
         case c.Recover():
-            return steps.recover(state)
+            return recover(state)
         case c.RequestCancel():
             return life.request_cancel(state, command)
         case c.ParkRun():
@@ -111,7 +116,9 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             | f.UserInputExpired()
             | f.ChildFinished()
         ):
-            return (e.Resolve(fact, state.updated_at),)
+            # An answer to the engine's own question is nothing that the body has asked for.
+            asked = not isinstance(fact, f.UserReplied | f.UserInputExpired) or fact.about is None
+            return (e.Resolve(fact, state.updated_at),) if asked else ()
         case f.StepFailed():
             return (e.CancelAttempt(fact.key), e.Resolve(fact, state.updated_at))
         case f.StepStarted():
@@ -179,7 +186,7 @@ def resume(state: RunState) -> Sequence[e.RunEffect]:
     if state.phase is not Phase.RUNNING:
         return owed
     for op in state.open.values():
-        if op.phase is OpPhase.RUNNING and not steps.is_unknown(op):
-            owed.append(e.Execute(op.key, op.attempt, eager=True))
+        if op.phase is OpPhase.RUNNING and not is_unknown(op):
+            owed.append(e.Execute(op.key, op.attempt, eager=True, verify=must_verify(op)))
         owed += [e.Wake(op.key, at) for at in (op.due_at, op.deadline) if at is not None]
     return [*owed, *owed_children(state)]

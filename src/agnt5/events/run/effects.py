@@ -21,6 +21,8 @@ class Execute:
     attempt: int
     eager: bool
     """May begin before its own intent is durable (everything it rests on already is)."""
+    verify: bool = False
+    """Do not run it: find out whether the attempt that a crash cut short has had its effect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.events.run.state import Operation, OpKind, OpPhase, Phase, RunState
-from agnt5.events.run.steps import recover
-from agnt5.exceptions import InvalidInputError
+from agnt5.events.run.recovery import recover
+from agnt5.events.run.state import Phase, RunState, is_waiting
+from agnt5.exceptions import InvalidInputError, RunTimeoutError
+from agnt5.payloads import encode_error
 
 Facts = Sequence[f.RunFact]
 NOTHING: Facts = ()
@@ -36,6 +36,7 @@ def queue(state: RunState, command: c.QueueRun) -> Facts:
             queue=command.queue,
             priority=command.priority,
             deduplication_id=command.deduplication_id,
+            replaces_duplicate=command.replaces_duplicate,
             origin=command.origin,
         ),
     )
@@ -80,18 +81,6 @@ def suspend(state: RunState, command: c.SuspendRun) -> Facts:
     )
 
 
-def is_waiting(state: RunState) -> bool:
-    """Whether nothing is under way: each open operation waits for a time or for the outside."""
-    ops = state.open.values()
-    return bool(ops) and all(op.phase is not OpPhase.RUNNING or _waits(state, op) for op in ops)
-
-
-def _waits(state: RunState, op: Operation) -> bool:
-    """Whether an inline step has open calls of its own: those say whether it only waits."""
-    scope = scope_of(op.key)
-    return op.kind is OpKind.INLINE and any(key.startswith(scope) for key in state.open)
-
-
 def next_wake(state: RunState) -> int | None:
     """When the next operation must be decided about, microseconds since the epoch."""
     times = [op.wake_at for op in state.open.values() if op.wake_at is not None]
@@ -110,3 +99,16 @@ def resume_run(state: RunState, command: c.ResumeRun) -> Facts:
     if state.phase is not Phase.SUSPENDED:
         return NOTHING
     return (f.RunResumed(definition=command.definition), *recover(state))
+
+
+def time_out(state: RunState, now: int) -> Facts:
+    """The run has been under way for as long as it may."""
+    due_at = state.times_out_at
+    if due_at is None or state.timeout_us is None or due_at > now:
+        return NOTHING
+    name = state.queued.component if state.queued else ""
+    late = RunTimeoutError(
+        f"run {state.run_id} of {name!r} was under way for longer than its timeout of"
+        f" {state.timeout_us / 1e6:g} s; time in which it only waited is not counted"
+    )
+    return (f.RunFailed(error=encode_error(late)),)

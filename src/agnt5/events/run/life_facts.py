@@ -32,6 +32,8 @@ class RunQueued(Fact):
     """A greater one of the same queue goes first."""
     deduplication_id: str | None = None
     """While a run of the same queue with this id is unfinished, there is no second one."""
+    replaces_duplicate: str | None = None
+    """The finished run from which this one has taken the deduplication id."""
     origin: dict[str, JsonValue] | None = None
     """What started it, when that was a trigger: its type, its event, its delivery."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
+from agnt5.events.run.recovery import answer_about
 from agnt5.events.run.state import RunState
 from agnt5.exceptions import InvalidInputError
 
@@ -78,6 +79,8 @@ def submit_answer(state: RunState, command: c.SubmitAnswer) -> Sequence[f.RunFac
         raise InvalidInputError(msg)
     question = questions[0].question
     assert question is not None  # noqa: S101 - filtered above
+    if question.about is not None:
+        return answer_about(state, question, command)
     return (
         f.UserReplied(
             key=question.key,

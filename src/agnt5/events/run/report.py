@@ -42,6 +42,18 @@ def divergence_report(
     return "\n".join([*lines, _WAYS_OUT])
 
 
+def not_served_report(run_id: str, queued: f.RunQueued, known: str, *, pinned: bool) -> str:
+    """Why a run waits: its component, or the version that it is pinned to, is not here."""
+    kind, name = queued.kind, queued.component
+    what = f"{kind} named {name!r}"
+    if pinned:
+        what = f"version {queued.version_label!r} of the {kind} {name!r}"
+    return (
+        f"run {run_id}: this process has no {what}. {known} Import the module that defines it and"
+        " start the program again: the run goes on then by itself."
+    )
+
+
 def describe(fact: f.RunFact | None) -> str:
     """A recorded request in words, with the line that asked for it."""
     match fact:

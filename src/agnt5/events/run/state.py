@@ -14,6 +14,7 @@ from typing import assert_never
 
 from pydantic import JsonValue
 
+from agnt5.events.keys import recovery_key, scope_of
 from agnt5.events.run.facts import (
     ChildFinished,
     ChildStarted,
@@ -124,6 +125,12 @@ class RunState:
     created_at: int = 0
     started_at: int | None = None
     finished_at: int | None = None
+    timeout_us: int | None = None
+    """How long it may be under way; the two below are kept only when there is such a limit."""
+    active_us: int = 0
+    """How long it was under way, without the time in which it only waited."""
+    active_since: int | None = None
+    """Since when it has been under way again; None while it only waits."""
     open: dict[str, Operation] = field(default_factory=dict)
     settled: dict[str, bool] = field(default_factory=dict)
     """Keys that have an outcome, or that the body has given up; true for inline steps."""
@@ -160,6 +167,13 @@ class RunState:
     def is_running(self) -> bool:
         """Whether its body may be under way."""
         return self.phase is Phase.RUNNING
+
+    @property
+    def times_out_at(self) -> int | None:
+        """When its time is over if it does not wait before; None: not now."""
+        if self.timeout_us is None or self.active_since is None:
+            return None
+        return self.active_since + max(0, self.timeout_us - self.active_us)
 
     def refuses(self, key: str) -> bool:
         """Whether a call with this key is no new call."""
@@ -212,6 +226,8 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
         case SignalAwaited():
             state.open[fact.key] = Operation(fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name)
         case UserInputRequested():
+            if fact.about in state.open:
+                state.open[fact.about].phase = OpPhase.WAITING
             state.open[fact.key] = Operation(
                 fact.key, OpKind.INPUT, OpPhase.WAITING, due_at=fact.due_at, question=fact
             )
@@ -238,6 +254,8 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
             state.signals.setdefault(signal.name, deque()).appendleft(signal)
         case _:
             _evolve_run(state, fact, at)
+    if state.timeout_us is not None:
+        _count_time(state, at)
     return state
 
 
@@ -259,6 +277,7 @@ def _evolve_run(
             state.phase, state.queued, state.created_at = Phase.QUEUED, fact, at
         case RunStarted():
             state.phase, state.started_at = Phase.RUNNING, at
+            state.timeout_us = fact.timeout_us
         case RunCancelRequested():
             state.cancel_requested, state.cancel_reason = True, fact.reason
         case RunParked():
@@ -296,6 +315,10 @@ def _note(state: RunState, fact: MarkerRecorded | StateChanged | EventEmitted) -
 def _settle(state: RunState, key: str) -> Operation:
     op = state.open.pop(key)
     state.settled[key] = op.kind is OpKind.INLINE
+    if op.kind is OpKind.STEP and op.phase is OpPhase.WAITING:
+        question = recovery_key(key, op.attempt)
+        if state.open.pop(question, None) is not None:
+            state.settled[question] = False
     return op
 
 
@@ -305,6 +328,24 @@ def _consume(state: RunState, fact: SignalConsumed) -> None:
     state.consumed[fact.key] = waiting.popleft()
     if not waiting:
         del state.signals[op.name]
+
+
+def _count_time(state: RunState, at: int) -> None:
+    if state.active_since is not None:
+        state.active_us += max(0, at - state.active_since)
+    state.active_since = at if state.is_running and not is_waiting(state) else None
+
+
+def is_waiting(state: RunState) -> bool:
+    """Whether nothing is under way: each open operation waits for a time or for the outside."""
+    ops = state.open.values()
+    return bool(ops) and all(op.phase is not OpPhase.RUNNING or _waits(state, op) for op in ops)
+
+
+def _waits(state: RunState, op: Operation) -> bool:
+    """Whether an inline step has open calls of its own: those say whether it only waits."""
+    scope = scope_of(op.key)
+    return op.kind is OpKind.INLINE and any(key.startswith(scope) for key in state.open)
 
 
 def _finish(state: RunState, phase: Phase, at: int) -> None:

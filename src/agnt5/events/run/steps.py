@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
+from agnt5.events.run.recovery import close_question
 from agnt5.events.run.retry import delay_us
 from agnt5.events.run.signals import given_to_waiter
 from agnt5.events.run.state import Operation, OpKind, OpPhase, RunState
-from agnt5.exceptions import StepTimeoutError, UnknownOutcomeError
+from agnt5.exceptions import StepTimeoutError
 from agnt5.payloads import encode_error
 
 Facts = Sequence[f.RunFact]
 NOTHING: Facts = ()
-
-UNKNOWN_OUTCOME = (
-    "the process ended while this attempt was under way, so it is not known whether its effect"
-    " happened; its recovery policy is 'fail', which forbids another attempt"
-)
 
 
 def request_timer(state: RunState, command: c.RequestTimer, now: int) -> Facts:
@@ -71,7 +67,9 @@ def report_failure(state: RunState, command: c.ReportFailure, now: int) -> Facts
     op = state.open.get(command.key)
     if op is None or op.phase is not OpPhase.RUNNING or op.attempt != command.attempt:
         return NOTHING
-    delay = delay_us(op.retry, op.attempt) if command.retryable and op.retry else None
+    delay = None
+    if command.retryable and op.retry:
+        delay = delay_us(op.retry, op.attempt, f"{state.run_id}\n{op.key}")
     if delay is None:
         failed = f.StepFailed(
             key=op.key, error=command.error, attempt=op.attempt, after=command.after
@@ -82,6 +80,15 @@ def report_failure(state: RunState, command: c.ReportFailure, now: int) -> Facts
             key=op.key, attempt=op.attempt, error=command.error, retry_at=now + delay
         ),
     )
+
+
+def report_absent(state: RunState, command: c.ReportAbsent) -> Facts:
+    """The effect of an attempt that a crash cut short did not happen: another one may follow."""
+    op = state.open.get(command.key)
+    if op is None or op.phase is not OpPhase.RUNNING or op.attempt != command.attempt:
+        return NOTHING
+    # With a suspended run it would start a body's step where there is no body.
+    return (f.StepStarted(key=op.key, attempt=op.attempt + 1),) if state.is_running else NOTHING
 
 
 def _left_inside(state: RunState, op: Operation) -> Facts:
@@ -114,7 +121,7 @@ def wake(state: RunState, key: str, now: int) -> Facts:
         late = StepTimeoutError(f"step {op.name!r} did not end within its timeout")
         error = encode_error(late)
         failed = f.StepFailed(key=key, error=error, attempt=op.attempt)
-        return (failed, *_left_inside(state, op))
+        return (*close_question(state, key), failed, *_left_inside(state, op))
     if op.due_at is None or op.due_at > now:
         return NOTHING
     if op.kind is OpKind.TIMER:
@@ -122,18 +129,3 @@ def wake(state: RunState, key: str, now: int) -> Facts:
     if op.question is not None:
         return (f.UserInputExpired(key=key, answer=op.question.on_timeout),)
     return (f.StepStarted(key=key, attempt=op.attempt + 1),)
-
-
-def recover(state: RunState) -> Facts:
-    """After a restart: settle what the crash left unknown."""
-    unknown = encode_error(UnknownOutcomeError(UNKNOWN_OUTCOME))
-    return [
-        f.StepFailed(key=op.key, error=unknown, attempt=op.attempt)
-        for op in state.open.values()
-        if is_unknown(op)
-    ]
-
-
-def is_unknown(op: Operation) -> bool:
-    """Whether the effect of its attempt may have happened, and another one is forbidden."""
-    return op.recovery == "fail" and op.phase is OpPhase.RUNNING and op.started

@@ -89,6 +89,8 @@ class UserReplied(Fact):
     reason: str | None = None
     shown: str | None = None
     """Digest of what the question showed, as in UserInputRequested."""
+    about: str | None = None
+    """The step that the engine's own question was about, as in UserInputRequested."""
 
 
 class UserInputExpired(Fact):
@@ -99,6 +101,8 @@ class UserInputExpired(Fact):
     key: str
     answer: str | None = None
     """The answer that stands instead; None: the call raises."""
+    about: str | None = None
+    """The step that the engine's own question was about: it has ended otherwise."""
 
 
 class ChildStarted(Fact):

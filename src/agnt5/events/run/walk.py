@@ -50,6 +50,8 @@ class Walk:
         while self._at < len(facts):
             fact = facts[self._at]
             match fact:
+                case f.UserInputRequested() | f.UserReplied() | f.UserInputExpired() if fact.about:
+                    pass  # between the engine and a person; the body knows nothing of it
                 case (
                     f.StepCompleted()
                     | f.StepFailed()

@@ -222,10 +222,10 @@ class MemoryLog:
         """The run that an idempotency key names, or None."""
         return self._keys.get(scope)
 
-    def runnable(self) -> list[str]:
-        """Ids of runs that must be in memory, in id order."""
+    def runnable(self) -> list[RunRow]:
+        """Runs that must be in memory, in id order."""
         return [
-            row.run_id
+            row
             for row in self._sorted()
             if not row.parked and row.status in UNFINISHED and row.status != "suspended"
         ]

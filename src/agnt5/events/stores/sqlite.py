@@ -181,8 +181,8 @@ class SqliteLog:
         """The run that an idempotency key names, or None."""
         return self._reading().key_binding(scope)
 
-    def runnable(self) -> list[str]:
-        """Ids of runs that must be in memory, in id order."""
+    def runnable(self) -> list[RunRow]:
+        """Runs that must be in memory, in id order."""
         return self._reading().runnable()
 
     def suspended(self) -> list[str]:

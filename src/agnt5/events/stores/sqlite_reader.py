@@ -50,7 +50,7 @@ _STREAMS = (
 )
 
 _RUN = f"SELECT {','.join(RUN_COLUMNS)} FROM runs "
-_RUNNABLE = f"SELECT run_id FROM runs WHERE {IS_RUNNABLE} ORDER BY run_id"
+_RUNNABLE = f"{_RUN}WHERE {IS_RUNNABLE} ORDER BY run_id"
 _SUSPENDED = f"SELECT run_id FROM runs WHERE {IS_SUSPENDED} ORDER BY run_id"
 _OWING = f"SELECT run_id FROM runs WHERE {IS_OWING} ORDER BY run_id"
 _DUE = f"SELECT run_id FROM runs WHERE {IS_WAITING} AND wake_at<=? ORDER BY wake_at, run_id"
@@ -141,9 +141,9 @@ class Reader:
             return Lease(str(held), str(owner), int(epoch or 0))
         return None
 
-    def runnable(self) -> list[str]:
-        """Ids of runs that must be in memory, in id order."""
-        return [str(row[0]) for row in self.rows(_RUNNABLE)]
+    def runnable(self) -> list[RunRow]:
+        """Runs that must be in memory, in id order."""
+        return _run_rows(self.rows(_RUNNABLE))
 
     def suspended(self) -> list[str]:
         """Ids of suspended runs, in id order."""

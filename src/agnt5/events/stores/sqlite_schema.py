@@ -54,6 +54,8 @@ RUN_COLUMNS = (
     "parent_run_id",
     "key_scope",
     "owes",
+    "queue",
+    "priority",
 )
 
 EVENTS_TABLE = (
@@ -94,6 +96,8 @@ _V2 = (
     "ALTER TABLE runs ADD COLUMN owes INTEGER NOT NULL DEFAULT 0",
     f"CREATE INDEX runs_owing ON runs(run_id) WHERE {IS_OWING}",
     "CREATE INDEX runs_children ON runs(parent_run_id, run_id) WHERE parent_run_id IS NOT NULL",
+    "ALTER TABLE runs ADD COLUMN queue TEXT",
+    "ALTER TABLE runs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
