@@ -37,6 +37,8 @@ class FunctionComponent(Component, ABC):
     concurrency: int | None
     plan: RetryPlan | None
     recovery: str
+    confirmation: bool = False
+    """Whether a person must agree before a workflow may run it."""
 
     @abstractmethod
     def call(
