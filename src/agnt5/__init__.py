@@ -1,6 +1,7 @@
 """agnt5: durable workflows as event-sourced actors, embedded in your process."""
 
 from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
+from agnt5 import direct_runs as direct_runs  # workflows need it that are called where no run is
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
 from agnt5.exceptions import (
@@ -48,6 +49,8 @@ from agnt5.responses import (
     SubmitResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.task import task
+from agnt5.tool import Tool, ToolRegistry, tool
 from agnt5.workflow import workflow
 
 __all__ = [
@@ -91,6 +94,8 @@ __all__ = [
     "StepTimeoutError",
     "StoreError",
     "SubmitResponse",
+    "Tool",
+    "ToolRegistry",
     "UnknownComponentError",
     "UnknownOutcomeError",
     "WorkflowContext",
@@ -98,6 +103,8 @@ __all__ = [
     "function",
     "get_current_context",
     "rebuild_index",
+    "task",
+    "tool",
     "verify",
     "workflow",
 ]

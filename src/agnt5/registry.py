@@ -56,6 +56,8 @@ class FunctionComponent(Component, ABC):
     own_backoff: tuple[str, float] | None = None
     """The kind and the multiplier, if the function chose them itself."""
     recovery: str
+    confirmation: bool = False
+    """Whether a person must agree before a workflow may run it."""
     verify_on_thread: bool = False
 
     def plan_under(self, defaults: StepDefaults | None) -> RetryPlan | None:

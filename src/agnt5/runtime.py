@@ -26,6 +26,7 @@ from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function import retry_plan
+from agnt5.function_context import enter_runtime
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
 from agnt5.runs import Runs
@@ -205,12 +206,14 @@ class Runtime:
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
         limit_ms = settings.default_timeout_ms
+        context = copy_context()
+        context.run(enter_runtime)
         bus = Bus(
             log,
             self.runs.components,
             self.runs,
             clock=self._clock,
-            context=copy_context(),
+            context=context,
             settings=BusSettings(
                 RunSettings(
                     int(settings.park_after * 1e6), settings.stall_limit, self._step_defaults

@@ -11,11 +11,13 @@ from typing import Any, overload
 
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.actors.script import Script
+from agnt5.calls import line_of
 from agnt5.context import (
     Context,
     WorkflowContext,
-    get_current_context,
-    refuse_context,
+    is_attempt,
+    refuse_in_step,
+    running_body,
     set_current_context,
 )
 from agnt5.exceptions import ConfigurationError
@@ -37,6 +39,12 @@ class WorkflowConfig:
     default: bool = False
 
 
+StartRun = Callable[[str, dict[str, Any]], Coroutine[Any, Any, Any]]
+
+run_starters: list[StartRun] = []
+"""How a workflow becomes a run where none is; :mod:`agnt5.direct_runs`, floors above, adds it."""
+
+
 class DecoratedWorkflow(WorkflowComponent):
     """A decorated workflow. Calling it inside a workflow makes it a step of that run."""
 
@@ -49,10 +57,11 @@ class DecoratedWorkflow(WorkflowComponent):
         self.is_default = config.default
         self.queue = config.queue
         self._signature = Signature(config.handler, Context)
-        if not self._signature.takes_context:
+        self.is_implicit = not self._signature.takes_context
+        if self.is_implicit and not inspect.iscoroutinefunction(config.handler):
             msg = (
-                f"workflow {config.name!r} must have 'ctx: WorkflowContext' as first parameter:"
-                " it is the handle on durability"
+                f"workflow {config.name!r} must have 'ctx: WorkflowContext' as first parameter, or"
+                " be 'async def': then the tasks, functions and tools that it calls are its steps"
             )
             raise ValueError(msg)
         if not inspect.iscoroutinefunction(config.handler):
@@ -101,7 +110,10 @@ class DecoratedWorkflow(WorkflowComponent):
         self, script: Script, info: AttemptInfo, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> object:
         context = WorkflowContext(script, info)
+        context._implicit = self.is_implicit  # noqa: SLF001 - hidden from users
         set_current_context(context)
+        if self.is_implicit:
+            return await self._function(*args, **kwargs)
         return await self._function(context, *args, **kwargs)
 
     def call_inline(
@@ -115,18 +127,24 @@ class DecoratedWorkflow(WorkflowComponent):
         return self._run(parent.script, parent.info, args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Inside a workflow: a step whose own steps are steps of the same run.
+        """Call it, and await the result.
+
+        Inside a workflow it is a step whose own steps are steps of the same run. Outside of any it
+        is a run of its own: in the runtime of this process, which is started if there is none.
 
         Raises:
-            InvalidInputError: When no workflow is running here.
+            InvalidInputError: Inside a function, or when the arguments do not fit.
         """
-        parent = get_current_context()
-        if not isinstance(parent, WorkflowContext):
-            raise refuse_context(self.name)
         if args and isinstance(args[0], Context):
             args = args[1:]
-        kwargs.pop("ctx", None)
-        return parent.step(self, *args, **kwargs)
+        elif isinstance(kwargs.get("ctx"), Context):
+            del kwargs["ctx"]
+        body = running_body()
+        if body is not None:
+            return body._direct(self, args, kwargs, line_of(2))  # noqa: SLF001 - hidden from users
+        if is_attempt() or not run_starters:
+            raise refuse_in_step(self.name)
+        return run_starters[-1](self.name, self._signature.named(self.name, args, kwargs))
 
     def __repr__(self) -> str:
         return f"<agnt5 workflow {self.name!r}>"
@@ -143,6 +161,7 @@ def workflow(
     queue: str | None = None,
     version: str | None = None,
     default: bool = False,
+    enable_durability: bool = True,
 ) -> Callable[[Callable[..., Any]], DecoratedWorkflow]: ...
 def workflow(
     handler: Callable[..., Any] | None = None,
@@ -153,8 +172,13 @@ def workflow(
     queue: str | None = None,
     version: str | None = None,
     default: bool = False,
+    enable_durability: bool = True,
 ) -> DecoratedWorkflow | Callable[[Callable[..., Any]], DecoratedWorkflow]:
-    """Make an async function a workflow. Its first parameter is a :class:`WorkflowContext`.
+    """Make an async function a workflow.
+
+    If its first parameter is a :class:`WorkflowContext`, its steps are what it runs with
+    ``ctx.step``. If it takes none, every ``@task``, ``@function``, ``@tool`` and ``@workflow`` that
+    it calls is a step (implicit mode).
 
     The body runs again from the top after a crash, so that it must ask for the same steps again:
     what differs from one pass to the next (time, chance, network, files) belongs into a step.
@@ -170,9 +194,11 @@ def workflow(
         version: A label. Runs are pinned to the version that they were accepted with, and several
             versions of one name can be registered side by side.
         default: New runs use this version, even if a newer one is registered.
+        enable_durability: True. Runs that are kept in memory only belong to a runtime with
+            ``store="memory://"``; False is refused.
 
     Raises:
-        ValueError: When the first parameter is no context, or the name (with this version) is
+        ValueError: When it is not ``async def``, or the name (with this version) is
             taken.
         ConfigurationError: When a setting is wrong.
 
@@ -186,6 +212,12 @@ def workflow(
     def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
         called = name or str(getattr(handler, "__name__", ""))
         about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
+        if enable_durability is not True:
+            msg = (
+                f"enable_durability={enable_durability!r}: runs of one store are all durable; to"
+                " keep runs in memory only, run them in Runtime(store='memory://')"
+            )
+            raise ConfigurationError(msg)
         config = WorkflowConfig(called, handler, about, timeout, queue, version, default)
         return _registered(config)
 

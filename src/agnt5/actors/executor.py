@@ -22,8 +22,9 @@ from pydantic import JsonValue
 
 from agnt5.actors.actor import Actor
 from agnt5.actors.clock import Clock
+from agnt5.actors.images import made_of
 from agnt5.actors.mailbox import Envelope
-from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
+from agnt5.actors.ports import After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
 from agnt5.exceptions import (
@@ -48,6 +49,9 @@ class Success:
     value: object
     output: JsonValue
     duration_us: int
+    after: After | None = None
+    state: dict[str, JsonValue] | None = None
+    deleted: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ class Failure:
 
     error: BaseException
     retryable: bool
+    after: After | None = None
 
 
 @dataclass(slots=True)
@@ -183,8 +188,22 @@ class Executor(Actor[Attempt | Cancel]):
         return self._gate is None or self._gate.take()
 
     async def _run(self, attempt: Attempt) -> None:
-        started = time.perf_counter_ns()
-        info = attempt.info
+        info, work = attempt.info, attempt.work
+        if work.images is not None and work.before is None:
+            work.before = work.images.capture()
+        result = await self._result(attempt)
+        if result is None or attempt.cancelled:
+            return
+        if not isinstance(result, Absent) and work.images is not None and work.before is not None:
+            result.after = made_of(info.key, work.before, work.images)
+        self._running.pop((info.run_id, info.key), None)
+        attempt.report(info, result)
+        if self._waiting:
+            self._start_next()
+
+    async def _result(self, attempt: Attempt) -> Result | None:
+        """What came of it; None when nobody wants that any more."""
+        started, info = time.perf_counter_ns(), attempt.info
         result: Result
         try:
             value = await self._call(attempt)
@@ -198,18 +217,13 @@ class Executor(Actor[Attempt | Cancel]):
             result = Failure(error, retryable=False)
         except asyncio.CancelledError as error:
             if attempt.cancelled:
-                return
+                return None
             result = self._failure(_cancelled(info, error))
         except (Exception, SystemExit, BodyClosed) as error:  # noqa: BLE001 - user code
             result = self._failure(error)
-        if attempt.cancelled:
-            return
         if attempt.verify and isinstance(result, Failure):
             result = Failure(_still_unknown(info, result.error), retryable=False)
-        self._running.pop((info.run_id, info.key), None)
-        attempt.report(info, result)
-        if self._waiting:
-            self._start_next()
+        return result
 
     def _failure(self, error: BaseException) -> Failure:
         try:
