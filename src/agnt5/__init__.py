@@ -3,6 +3,7 @@
 from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
+from agnt5.entity import Entity, EntityRegistry, entity, query
 from agnt5.exceptions import (
     ActivationError,
     AGNT5Error,
@@ -19,6 +20,7 @@ from agnt5.exceptions import (
     RunError,
     RunNotFoundError,
     RuntimeClosedError,
+    StateConflictError,
     StateError,
     StepTimeoutError,
     StoreError,
@@ -50,6 +52,8 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "Context",
+    "Entity",
+    "EntityRegistry",
     "Event",
     "EventsResponse",
     "ExecutionError",
@@ -71,6 +75,7 @@ __all__ = [
     "RunStatus",
     "Runtime",
     "RuntimeClosedError",
+    "StateConflictError",
     "StateError",
     "StatusResponse",
     "StepTimeoutError",
@@ -80,8 +85,10 @@ __all__ = [
     "UnknownOutcomeError",
     "WorkflowContext",
     "WorkflowRegistry",
+    "entity",
     "function",
     "get_current_context",
+    "query",
     "rebuild_index",
     "workflow",
 ]

@@ -11,6 +11,7 @@ from agnt5.function_context import (
     reset_current_context,
     set_current_context,
 )
+from agnt5.scopes import Scopes
 from agnt5.step_calls import StepCalls
 from agnt5.waits import Waits
 
@@ -25,10 +26,8 @@ __all__ = [
 ]
 
 
-class WorkflowContext(StepCalls, Waits):
-    """The body's handle on durability: steps, sleeps, timeouts, questions, signals."""
-
-    user: None = None
+class WorkflowContext(StepCalls, Waits, Scopes):
+    """The body's handle on durability: steps, sleeps, timeouts, questions, signals, state."""
 
 
 def refuse_context(name: str) -> InvalidInputError:

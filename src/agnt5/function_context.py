@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
+from agnt5.run_state import RunState, StepState
 
 _current: ContextVar[Context | None] = ContextVar("agnt5_context", default=None)
 
@@ -111,6 +112,18 @@ class FunctionContext(Context):
             metadata,
         )
         self._info = info
+        self._state: RunState | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The state of the run as it was when this step was asked for.
+
+        What is changed becomes part of the step's record, and counts when the step succeeds.
+        """
+        if self._state is None:
+            info = self._info or AttemptInfo(self.run_id, "", self.component_name, self.attempt)
+            self._state = StepState(info)
+        return self._state
 
     @classmethod
     def of(cls, info: AttemptInfo) -> FunctionContext:
@@ -127,7 +140,7 @@ class FunctionContext(Context):
     @classmethod
     def derived(cls, parent: Context, name: str) -> FunctionContext:
         """The context of a function that is called directly, within a run."""
-        return cls(
+        made = cls(
             parent.run_id,
             parent.correlation_id,
             attempt=parent.attempt,
@@ -135,6 +148,9 @@ class FunctionContext(Context):
             component_name=name,
             metadata=parent.metadata,
         )
+        state = getattr(parent, "state", None)
+        made._state = state if isinstance(state, RunState) else None
+        return made
 
     @property
     def idempotency_key(self) -> str:

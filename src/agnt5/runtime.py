@@ -18,6 +18,7 @@ from agnt5.actors.branch import chain_task_factory
 from agnt5.actors.bus import Bus, BusSettings
 from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.run import CLOSED, RunSettings
+from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
@@ -119,6 +120,7 @@ class Runtime:
             strict_idempotency,
         )
         self.runs = Runs(strict_idempotency=strict_idempotency)
+        self.entities = RuntimeDesk()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -169,13 +171,15 @@ class Runtime:
         open_runtimes.append(self)
 
     def _open_bus(self, log: EventLog) -> Bus:
-        settings = self.settings
+        settings, context = self.settings, copy_context()
+        # What runs in this house finds its entities here, whatever else is open in the process.
+        context.run(DESK.set, self.entities)
         bus = Bus(
             log,
             self.runs.components,
             self.runs,
             clock=self._clock,
-            context=copy_context(),
+            context=context,
             settings=BusSettings(
                 RunSettings(int(settings.park_after * 1e6), settings.stall_limit),
                 settings.max_active_runs,
@@ -184,6 +188,7 @@ class Runtime:
             payload_limit=settings.max_payload_bytes,
         )
         self.runs.open(bus)
+        self.entities.open(bus)
         bus.open()
         return bus
 
@@ -201,6 +206,7 @@ class Runtime:
         with anyio.CancelScope(shield=True):
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
+            self.entities.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()

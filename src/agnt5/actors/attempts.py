@@ -45,6 +45,8 @@ class Attempts:
             attempt,
             queued.session_id if queued else None,
             queued.metadata if queued else None,
+            queued.user_id if queued else None,
+            work.values,
         )
         self._send(work.handler, Attempt(info, work, self._reported))
 
@@ -72,7 +74,9 @@ class Attempts:
             return
         if isinstance(result, Success):
             self._hold(key, result.value)
-            actor.command(c.ReportSuccess(key, info.attempt, result.output, result.duration_us))
+            report = c.ReportSuccess(key, info.attempt, result.output, result.duration_us)
+            report.state, report.deleted = result.state, result.deleted
+            actor.command(report)
         else:
             error = encode_error(result.error)
             self._hold(key, (error, result.error))

@@ -39,6 +39,9 @@ class Success:
     value: object
     output: JsonValue
     duration_us: int
+    state: dict[str, JsonValue] | None = None
+    """What it has set in the state of the run."""
+    deleted: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -150,6 +153,9 @@ class Executor(Actor[Attempt | Cancel]):
             value = await self._call(attempt)
             output = self._encode(value, f"result of step {info.name!r} ({info.key!r})")
             result = Success(value, output, (time.perf_counter_ns() - started) // 1000)
+            if info.changes or info.deleted:
+                result.state = info.changes or None
+                result.deleted = list(info.deleted or ()) or None
         except PayloadError as error:
             result = Failure(error, retryable=False)
         except asyncio.CancelledError as error:
