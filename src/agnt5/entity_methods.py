@@ -168,8 +168,11 @@ class EntityMethod:
             raise StateError(msg)
 
         async def act(state: EntityState) -> Change:
-            _callers.set((*callers, stream))
-            return await self._run(instance, state, args, kwargs)
+            token = _callers.set((*callers, stream))
+            try:
+                return await self._run(instance, state, args, kwargs)
+            finally:
+                _callers.reset(token)
 
         call = EntityCall(self.method, act, self.is_query, call_id, caller)
         return await at.call(instance.entity_type, instance.key, call)

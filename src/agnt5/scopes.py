@@ -303,7 +303,7 @@ class Scopes(BodyContext):
 
     def _scope(self, kind: str, scope_id: str) -> Scope:
         # Of the run and not of this context: a workflow inside this one has read what this one has.
-        scopes = self.script.scopes
+        scopes = self.script.values.scopes
         found = scopes.get(kind)
         if not isinstance(found, Scope):
             found = scopes[kind] = Scope(self.script, kind, scope_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.api.helpers import end_processes
 
-from agnt5 import FunctionRegistry, WorkflowRegistry
+from agnt5 import EntityRegistry, FunctionRegistry, WorkflowRegistry
 from agnt5.events.stores.memory import MemoryLog
 
 
@@ -14,9 +14,11 @@ def registries():
     """Names are taken once per process, so every test begins with none."""
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
+    EntityRegistry.clear()
     yield
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
+    EntityRegistry.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -67,12 +67,8 @@ class Script:
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
         self.values = RunValues()
-        self.scopes: dict[str, object] = {}
-        """What the context keeps of the run's session and user, as long as this body lives."""
         self.state = state
-        self._info = info
-        self._definition = definition
-        self._input = run_input
+        self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
         self._context = context
         self._replay: Replay | None = None

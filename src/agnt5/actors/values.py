@@ -12,11 +12,13 @@ from agnt5.events.run import facts as f
 class RunValues:
     """Values by name, as they lie on the log."""
 
-    __slots__ = ("now",)
+    __slots__ = ("now", "scopes")
 
     def __init__(self) -> None:
         self.now: dict[str, JsonValue] = {}
         """Replaced and never changed: steps keep what they were given when they were asked for."""
+        self.scopes: dict[str, object] = {}
+        """What the context keeps of the run's session and user, as long as the body lives."""
 
     def change(self, values: Mapping[str, JsonValue], deleted: Iterable[str] = ()) -> None:
         """Set and delete values."""
