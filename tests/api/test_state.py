@@ -86,7 +86,7 @@ class TestRunState:
     async def test_what_a_step_changes_counts_when_it_succeeds(self, store):
         tries = []
 
-        @function(retries=3)
+        @function(retries={"max_attempts": 3, "initial_interval_ms": 1})
         async def work(ctx: FunctionContext) -> list:
             tries.append(dict(ctx.state.to_dict()))
             ctx.state.set(f"try{len(tries)}", True)
