@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, cast
 
 from pydantic import JsonValue
@@ -16,7 +17,7 @@ from agnt5.calls import line_of
 from agnt5.entity_desk import desk
 from agnt5.entity_methods import EntityRegistry
 from agnt5.events.entity.state import EntityState
-from agnt5.events.keys import operation_key
+from agnt5.events.keys import SCOPE, operation_key
 from agnt5.events.run import commands as c
 from agnt5.exceptions import StateConflictError
 from agnt5.payloads import decode, encode
@@ -26,19 +27,24 @@ Seen = dict[str, Any]
 """What an operation answers with, as a step records it."""
 
 
-class Then:
-    """Awaits a durable call and makes something of its result. The call was made already."""
+class Durable:
+    """What a method of a shared state returns: it has called already, and may be awaited."""
 
-    __slots__ = ("_future", "_then")
+    __slots__ = ("_wait",)
 
-    def __init__(self, future: StepFuture, then: Callable[[Seen], Any]) -> None:
-        self._future = future
-        self._then = then
+    is_durable = True
+    """For ``ctx.parallel`` and its kin: this is on record by itself, and is no step to be made."""
+
+    def __init__(self, wait: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._wait = wait
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Wait."""
-        seen = yield from self._future.__await__()
-        return self._then(seen)
+        """Wait for what it gives."""
+        return self._wait().__await__()
+
+
+async def _then(future: StepFuture, then: Callable[[Seen], Any]) -> Any:
+    return then(await future)
 
 
 class Operation:
@@ -139,16 +145,17 @@ class SharedState:
         name, path = checked_name(key), self._script.place().path
         future = self._request("get", name, _read(name), line_of(2))
 
+        self._when_done(future, lambda seen: self._remember(path, name, seen["version"]))
+
         def then(seen: Seen) -> Any:
-            self._remember(path, name, seen["version"])
             return seen["value"] if seen["found"] else default
 
-        return Then(future, then)
+        return Durable(lambda: _then(future, then))
 
     def keys(self) -> Awaitable[list[str]]:
         """The names that have a value, sorted."""
         future = self._request("keys", "", _keys, line_of(2))
-        return Then(future, lambda seen: list(seen["keys"]))
+        return Durable(lambda: _then(future, lambda seen: list(seen["keys"])))
 
     def set(self, key: str, value: Any) -> Awaitable[None]:
         """Set a value.
@@ -169,7 +176,8 @@ class SharedState:
 
     def clear(self) -> Awaitable[None]:
         """Delete every value, whatever it is now."""
-        return Then(self._request("clear", "", _clear, line_of(2)), lambda _: None)
+        future = self._request("clear", "", _clear, line_of(2))
+        return Durable(lambda: _then(future, lambda _: None))
 
     def update(self, key: str, fn: Callable[[Any], Any], default: Any = None) -> Awaitable[Any]:
         """Change a value: read it, give it to ``fn``, write what that returns; again on conflict.
@@ -189,7 +197,16 @@ class SharedState:
         place = f"{label}#{branch.occurrence(label)}"
         first = operation_key(branch.path, f"{place}.get", 0)
         reading = self._at(first, "get", name, _read(name), line)
-        return self._updating(reading, branch.path, name, place, (fn, default), line)
+        change = (fn, default)
+        begun: list[bool] = []
+
+        def wait() -> Coroutine[Any, Any, Any]:
+            if begun:
+                raise RuntimeError(f"{label}: an update can be awaited only once; keep its result")
+            begun.append(True)
+            return self._updating(reading, branch.path, name, place, change, line)
+
+        return Durable(wait)
 
     async def _updating(
         self,
@@ -221,13 +238,16 @@ class SharedState:
         act = _write(name, value, expected, delete=delete)
         future = self._request(method, name, act, line)
 
+        def remember(seen: Seen) -> None:
+            if expected is not None and seen.get("ok"):
+                self._remember(path, name, 0 if delete else seen["version"])
+
         def then(seen: Seen) -> None:
             if not seen.get("ok"):
                 raise StateConflictError(self._scope, self._id, name, expected or 0)
-            if expected is not None:
-                self._remember(path, name, 0 if delete else seen["version"])
 
-        return Then(future, then)
+        self._when_done(future, remember)
+        return Durable(lambda: _then(future, then))
 
     def _request(
         self, method: str, name: str, act: Callable[[EntityState], Change], line: str
@@ -251,6 +271,16 @@ class SharedState:
 
         return self._script.request(key, command, work, line=line)
 
+    @staticmethod
+    def _when_done(future: StepFuture, then: Callable[[Seen], None]) -> None:
+        """Before the body goes on, and whether or not it awaits the call."""
+
+        def done(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                then(future.result())
+
+        future.add_done_callback(done)
+
     def _remember(self, path: str, name: str, version: int) -> None:
         self._versions.pop((path, name), None)
         self._versions[path, name] = version
@@ -258,18 +288,21 @@ class SharedState:
     def _read_here(self, path: str, name: str) -> int | None:
         """The version that this branch has read last, if any.
 
-        Itself, or through those that it descends from or that descend from it: what a concurrent
-        branch has read is nothing that it knows.
+        Itself, or in a branch that it comes from or that comes from it. What a concurrent branch
+        has read is nothing that it knows; what a step has read is the step's own.
         """
         for (other, known), version in reversed(self._versions.items()):
-            if known == name and _are_related(path, other):
+            if known == name and (_is_within(path, other) or _is_child(other, path)):
                 return version
         return None
 
 
-def _are_related(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return long == short or long.startswith((f"{short}/", f"{short}:")) or not short
+def _is_within(path: str, other: str) -> bool:
+    return path == other or not other or path.startswith((f"{other}/", f"{other}:"))
+
+
+def _is_child(path: str, other: str) -> bool:
+    return path.startswith(f"{other}/") and SCOPE not in path[len(other) :]
 
 
 class Scope:

@@ -314,6 +314,26 @@ class TestSharedState:
         live, replayed = await twice(store, body)
         assert live == replayed == (["NoneType", "StateConflictError"], 2)
 
+    async def test_it_goes_together_with_other_calls(self, store):
+        """In parallel and gather, beside raw coroutines; but it is no step to be wrapped."""
+
+        async def body(ctx):
+            state = ctx.session.state
+
+            async def raw():
+                await state.update("raw", lambda n: n + 1, 0)
+                return await state.get("raw")
+
+            found = await ctx.parallel(state.set("a", 1), state.update("n", lambda n: n + 1, 0))
+            named = await ctx.gather(a=state.get("a"), keys=state.keys(), raw=raw())
+            with pytest.raises(ValueError, match="another durable call"):
+                ctx.step("wrapped", state.get("a"))
+            state.set("unawaited", 1)
+            return [found, named["a"], named["raw"], await state.get("unawaited", 0) in (0, 1)]
+
+        live, replayed = await twice(store, body)
+        assert live == replayed == [[None, 1], 1, 1, True]
+
     async def test_writes_without_a_read_are_never_refused(self, store):
         async def body(ctx):
             for n in range(3):

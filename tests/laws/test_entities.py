@@ -23,6 +23,7 @@ from agnt5 import (
     EntityRegistry,
     Runtime,
     RuntimeClosedError,
+    StateConflictError,
     StoreError,
     WorkflowRegistry,
     query,
@@ -38,6 +39,8 @@ _ticks = itertools.count()
 class History:
     """What was called, and what was answered."""
 
+    plain: dict[str, bool] = field(default_factory=dict)
+    """Whether the write of each run that rested on a read of its own was taken."""
     inside: dict[str, int] = field(default_factory=dict)
     overlaps: list[str] = field(default_factory=list)
     writes: list[tuple[str, int, int, int]] = field(default_factory=list)
@@ -90,7 +93,13 @@ def define(history: History) -> None:
         own = [Watched(key).add() for key in keys]
         await ctx.session.state.update("count", lambda n: n + 1, 0)
         await ctx.user.state.set(ctx.run_id, True)
-        return await asyncio.gather(*own)
+        plain = await ctx.session.state.get("plain", 0)
+        try:
+            await ctx.session.state.set("plain", plain + 1)
+        except StateConflictError:
+            plain = None
+        await asyncio.gather(*own)
+        return plain is not None
 
 
 class Outside:
@@ -133,6 +142,7 @@ async def live(disk: Disk, outside: Outside, runs: dict[str, list[str]], crash, 
         for run_id in runs:
             response = await client.wait_for_result(run_id, 20)
             assert response.is_success, response.error
+            outside.history.plain[run_id] = response.output
 
     working = asyncio.ensure_future(everything())
     while not working.done() and not log.crashed:
@@ -169,6 +179,7 @@ async def lives(calls, runs, crashes, latency) -> None:
     history.check(totals)
     session = runtime_state(disk, "$entity/$session/s")
     assert session.get("count", 0) == len(runs)
+    assert session.get("plain", 0) == sum(history.plain.values())
     assert set(runtime_state(disk, "$entity/$user/u")) == set(runs)
 
 
