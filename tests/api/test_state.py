@@ -177,7 +177,7 @@ class TestRunState:
 
         assert await answer(store, body) == {}
 
-    @settings(deadline=None, max_examples=25)
+    @settings(deadline=None)
     @given(
         st.lists(
             st.tuples(

@@ -13,6 +13,7 @@ import itertools
 import logging
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.laws.crashing_log import Crash, CrashingLog, Disk
@@ -194,7 +195,8 @@ def runtime_state(disk: Disk, stream: str):
 keys = st.sampled_from(KEYS)
 
 
-@settings(deadline=None, max_examples=25)
+@pytest.mark.timeout(300)
+@settings(deadline=None)
 @given(
     calls=st.lists(st.tuples(keys, st.integers(0, 3)), max_size=8),
     runs=st.lists(st.lists(keys, max_size=3), max_size=4),
