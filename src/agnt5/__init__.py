@@ -4,6 +4,7 @@ from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installa
 from agnt5 import direct_runs as direct_runs  # workflows need it that are called where no run is
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
+from agnt5.entity import Entity, EntityRegistry, entity, query
 from agnt5.exceptions import (
     ActivationError,
     AGNT5Error,
@@ -21,6 +22,7 @@ from agnt5.exceptions import (
     RunNotFoundError,
     RuntimeClosedError,
     RunTimeoutError,
+    StateConflictError,
     StateError,
     StepTimeoutError,
     StoreError,
@@ -63,6 +65,8 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "Context",
+    "Entity",
+    "EntityRegistry",
     "Event",
     "EventsResponse",
     "ExecutionError",
@@ -89,6 +93,7 @@ __all__ = [
     "RunTimeoutError",
     "Runtime",
     "RuntimeClosedError",
+    "StateConflictError",
     "StateError",
     "StatusResponse",
     "StepTimeoutError",
@@ -100,8 +105,10 @@ __all__ = [
     "UnknownOutcomeError",
     "WorkflowContext",
     "WorkflowRegistry",
+    "entity",
     "function",
     "get_current_context",
+    "query",
     "rebuild_index",
     "task",
     "tool",

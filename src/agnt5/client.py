@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_outside import AsyncOutside, Outside
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
@@ -13,7 +14,7 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside):
+class Client(Outside, ClientEntities):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -197,7 +198,7 @@ class Client(Outside):
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
 
-class AsyncClient(AsyncOutside):
+class AsyncClient(AsyncOutside, AsyncClientEntities):
     """For async code. The same as :class:`Client`, with every method awaited.
 
     It works in the event loop of an ``async with Runtime()`` and in any other.

@@ -37,4 +37,7 @@ def _durable(checkpoint: Checkpoint, name: str, awaitable: Any) -> asyncio.Futur
         return awaitable
     if asyncio.isfuture(awaitable) and hasattr(awaitable, "_children"):
         return awaitable
+    if getattr(awaitable, "is_durable", False):
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(awaitable)
+        return waiting
     return checkpoint(name, awaitable)

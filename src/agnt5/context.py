@@ -14,6 +14,7 @@ from agnt5.function_context import (
     reset_current_context,
     set_current_context,
 )
+from agnt5.scopes import Scopes
 from agnt5.waits import Waits
 
 __all__ = [
@@ -29,10 +30,8 @@ __all__ = [
 ]
 
 
-class WorkflowContext(DirectCalls, ChildCalls, Waits):
-    """The body's handle on durability: steps, child runs, sleeps, timeouts, questions, signals."""
-
-    user: None = None
+class WorkflowContext(DirectCalls, ChildCalls, Waits, Scopes):
+    """The body's handle on durability: steps, child runs, sleeps, questions, signals, state."""
 
 
 def running_body() -> WorkflowContext | None:

@@ -25,7 +25,9 @@ Split by whose fault it is::
     │   └── StaleEpochError           this owner has lost its right to write
     ├── RuntimeClosedError            the runtime is shutting down or was closed
     ├── OverloadedError               a bounded queue is full; try again later
-    ├── StateError, CheckpointError
+    ├── StateError                    yours: state was used wrongly
+    │   └── StateConflictError        somebody else has changed a value since it was read
+    ├── CheckpointError
     └── RunError                      a run that failed, raised on request
 
     BaseException
@@ -168,6 +170,34 @@ class StateError(AGNT5Error):
     """Scoped state was used wrongly."""
 
     code = "STATE"
+
+
+class StateConflictError(StateError):
+    """A value of a session or user was changed by somebody else since this run has read it.
+
+    Attributes:
+        scope: ``session`` or ``user``.
+        scope_id: Which one.
+        key: The name of the value.
+        version: The version of the value that this run has read.
+    """
+
+    code = "STATE_VERSION_CONFLICT"
+
+    def __init__(self, scope: str, scope_id: str, key: str, version: int) -> None:
+        super().__init__(scope, scope_id, key, version)
+        self.scope = scope
+        self.scope_id = scope_id
+        self.key = key
+        self.version = version
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key!r} of {self.scope} {self.scope_id!r} was changed by somebody else since"
+            f" this run has read it; nothing was written. To change a value that others change,"
+            f" use await ctx.{self.scope}.state.update({self.key!r}, fn, default): it reads,"
+            " changes and writes until nobody came between"
+        )
 
 
 class CheckpointError(AGNT5Error):

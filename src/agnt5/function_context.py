@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
+from agnt5.run_state import RunState, StepState
 
 _current: ContextVar[Context | None] = ContextVar("agnt5_context", default=None)
 _hosted: ContextVar[bool] = ContextVar("agnt5_hosted", default=False)
@@ -125,6 +126,18 @@ class FunctionContext(Context):
         self._info = info
         self.called_by: Context | None = None
         """The context of the body that called the function directly, as a part of itself."""
+        self._state: RunState | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The state of the run as it was when this step was asked for.
+
+        What is changed becomes part of the step's record, and counts when the step succeeds.
+        """
+        if self._state is None:
+            info = self._info or AttemptInfo(self.run_id, "", self.component_name, self.attempt)
+            self._state = StepState(info)
+        return self._state
 
     @classmethod
     def of(cls, info: AttemptInfo) -> FunctionContext:
@@ -159,6 +172,8 @@ class FunctionContext(Context):
             context.called_by = parent.called_by
         elif inline:
             context.called_by = parent
+        state = getattr(parent, "state", None)
+        context._state = state if isinstance(state, RunState) else None
         return context
 
     @property

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from agnt5.events.codec import decode_history
+from typing import cast
+
+from agnt5.events.codec import decode_any, decode_history
+from agnt5.events.entity.facts import EntityFact
+from agnt5.events.entity.streams import is_entity_stream
+from agnt5.events.index import KeyBinding
 from agnt5.events.log import EventLog
-from agnt5.events.projections import index_of
+from agnt5.events.projections import call_binding_of, index_of
 from agnt5.events.run.state import fold
 
 _GROUP = 100
@@ -18,5 +23,17 @@ def rebuild_log_index(log: EventLog) -> int:
         for start in range(0, len(run_ids), _GROUP)
         for run_id, stored in log.read_many(run_ids[start : start + _GROUP]).items()
     ]
-    log.rebuild(index_of(states))
+    log.rebuild([*index_of(states), *_calls_of_entities(log)])
     return len(states)
+
+
+def _calls_of_entities(log: EventLog) -> list[KeyBinding]:
+    """Which calls entities have applied; only their own streams know."""
+    found: list[KeyBinding] = []
+    for stream in filter(is_entity_stream, log.other_streams()):
+        for row in log.read(stream):
+            fact = cast("EntityFact", decode_any(row))
+            binding = call_binding_of(stream, row.version, fact)
+            if binding is not None:
+                found.append(binding)
+    return found

@@ -20,6 +20,7 @@ from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
+from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.run.retry import StepDefaults
 from agnt5.events.stores import open_store
@@ -154,6 +155,7 @@ class Runtime:
         self._step_defaults = _step_defaults(default_retries, default_backoff)
         names = [queue.name for queue in self.settings.queues]
         self.runs = Runs(strict_idempotency=strict_idempotency, queues=names)
+        self.entities = RuntimeDesk()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -208,6 +210,8 @@ class Runtime:
         limit_ms = settings.default_timeout_ms
         context = copy_context()
         context.run(enter_runtime)
+        # What runs in this house finds its entities here, whatever else is open in the process.
+        context.run(DESK.set, self.entities)
         bus = Bus(
             log,
             self.runs.components,
@@ -226,6 +230,7 @@ class Runtime:
             payload_limit=settings.max_payload_bytes,
         )
         self.runs.open(bus)
+        self.entities.open(bus)
         bus.open()
         return bus
 
@@ -243,6 +248,7 @@ class Runtime:
         with anyio.CancelScope(shield=True):
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
+            self.entities.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()

@@ -159,7 +159,7 @@ class StepCalls(BodyContext):
         return script.request(key, command, work, line=call.line, chosen=call.has_key)
 
     def _checkpoint(self, name: str, target: object, call: Call) -> asyncio.Future[Any]:
-        if isinstance(target, StepFuture):
+        if isinstance(target, StepFuture) or getattr(target, "is_durable", False):
             msg = (
                 f"step {name!r} was given another durable call; await that call itself, it is"
                 " recorded already"

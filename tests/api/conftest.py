@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.api.helpers import end_processes
 
-from agnt5 import FunctionRegistry, ToolRegistry, WorkflowRegistry
+from agnt5 import EntityRegistry, FunctionRegistry, ToolRegistry, WorkflowRegistry
 from agnt5.events.stores.memory import MemoryLog
 
 
 @pytest.fixture(autouse=True)
 def registries():
     """Names are taken once per process, so every test begins with none."""
-    for registry in (FunctionRegistry, WorkflowRegistry, ToolRegistry):
+    for registry in (FunctionRegistry, WorkflowRegistry, ToolRegistry, EntityRegistry):
         registry.clear()
     yield
-    for registry in (FunctionRegistry, WorkflowRegistry, ToolRegistry):
+    for registry in (FunctionRegistry, WorkflowRegistry, ToolRegistry, EntityRegistry):
         registry.clear()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agnt5 import FunctionRegistry, ToolRegistry, WorkflowRegistry
+from agnt5 import EntityRegistry, FunctionRegistry, ToolRegistry, WorkflowRegistry
 from agnt5.hosting import close_hosted
 
 
@@ -17,6 +17,7 @@ def a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     monkeypatch.setenv("AGNT5_STORE", "memory://")
     monkeypatch.delenv("AGNT5_GATEWAY_URL", raising=False)
     functions, workflows = FunctionRegistry.all(), WorkflowRegistry.all()
+    entities = EntityRegistry.all()
     _forget()
     yield
     close_hosted()
@@ -25,9 +26,12 @@ def a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         FunctionRegistry.register(function)
     for workflow in workflows.values():
         WorkflowRegistry.register(workflow)
+    for entity in entities.values():
+        EntityRegistry.register(entity)
 
 
 def _forget() -> None:
+    EntityRegistry.clear()
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
     ToolRegistry.clear()

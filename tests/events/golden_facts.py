@@ -17,7 +17,9 @@ from pathlib import Path
 
 import orjson
 
+from agnt5.events.base import Fact
 from agnt5.events.codec import encode_fact
+from agnt5.events.entity import facts as n
 from agnt5.events.run import facts as f
 
 FOLDER = Path(__file__).parent / "golden"
@@ -31,7 +33,7 @@ _LEAST_PLAN = f.RetryPlan(
 )
 _OPTIONS = [{"id": "yes", "label": "Yes"}, {"id": "no", "label": "Nö"}]
 
-GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
+GOLDEN: dict[str, tuple[Fact, Fact]] = {
     "RunQueued.v1": (
         f.RunQueued(
             component="order",
@@ -367,6 +369,27 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
     "EventEmitted.v1": (
         f.EventEmitted(key=":emit:order.paid#0", event_type="order.paid", payload={"cents": 5}),
         f.EventEmitted(key=":emit:order.paid#0", event_type="order.paid", payload=None),
+    ),
+    "EntityCallCompleted.v1": (
+        n.EntityCallCompleted(
+            method="add",
+            call_id="order-7",
+            caller="r1",
+            output={"$": "tuple", "v": [1, 2]},
+            changes={"total": 3},
+            deleted=["draft"],
+        ),
+        n.EntityCallCompleted(
+            method="add", call_id=None, caller=None, output=None, changes=None, deleted=None
+        ),
+    ),
+    "EntityCallFailed.v1": (
+        n.EntityCallFailed(method="add", call_id="order-7", caller="r1", error=_ERROR),
+        n.EntityCallFailed(method="add", call_id=None, caller=None, error=None),
+    ),
+    "EntitySnapshot.v1": (
+        n.EntitySnapshot(values={"total": 3}, versions={"total": 12}),
+        n.EntitySnapshot(values={}, versions={}),
     ),
     # A retry plan has no topic of its own: it lies within a step.
     "StepScheduled.v1.jitter": (

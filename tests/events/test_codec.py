@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from agnt5.events import codec, upcast
-from agnt5.events.codec import decode_fact, decode_history, encode_fact
+from agnt5.events.base import Fact
+from agnt5.events.codec import ALL_FACTS, decode_any, decode_fact, decode_history, encode_fact
+from agnt5.events.entity.facts import ENTITY_FACTS, EntityFact
 from agnt5.events.log import StoredFact
 from agnt5.events.run import facts as f
 from agnt5.exceptions import StoreCorruptError, StoreSchemaError
@@ -49,6 +51,9 @@ TOPICS = [
     "RunCompleted",
     "RunFailed",
     "RunCancelled",
+    "EntityCallCompleted",
+    "EntityCallFailed",
+    "EntitySnapshot",
 ]
 
 text = st.text(st.characters(codec="utf-8"))
@@ -76,13 +81,15 @@ FIELDS = {
     bool: st.booleans(),
     JsonValue: json,
     dict[str, JsonValue] | None: st.none() | objects,
+    dict[str, JsonValue]: objects,
+    dict[str, int]: st.dictionaries(text, whole, max_size=3),
     list[dict[str, JsonValue]] | None: st.none() | st.lists(objects, max_size=3),
     list[str] | None: st.none() | st.lists(st.text(max_size=5), max_size=3),
     f.RetryPlan | None: st.none() | plans,
 }
 
 
-def builds(cls: type[f.RunFact]) -> st.SearchStrategy[f.RunFact]:
+def builds(cls: type[Fact]) -> st.SearchStrategy[Fact]:
     fields = cls.model_fields.items()
     return st.builds(
         cls,
@@ -94,16 +101,16 @@ def builds(cls: type[f.RunFact]) -> st.SearchStrategy[f.RunFact]:
     )
 
 
-anything = st.one_of(*map(builds, f.RUN_FACTS))
+anything = st.one_of(*map(builds, ALL_FACTS))
 
 
 def stored(topic: str, state: bytes, version: int = 3) -> StoredFact:
     return StoredFact("r1", version, 9, topic, state, 7, "e1")
 
 
-def reread(fact: f.RunFact) -> f.RunFact:
+def reread(fact: Fact) -> Fact:
     raw = encode_fact(fact, 7, "e1")
-    return decode_fact(stored(raw.topic, raw.state))
+    return decode_any(stored(raw.topic, raw.state))
 
 
 @pytest.fixture
@@ -124,7 +131,7 @@ def registry(monkeypatch):
 
 class TestRoundTrip:
     @given(st.data())
-    @pytest.mark.parametrize("cls", f.RUN_FACTS, ids=lambda cls: cls.__name__)
+    @pytest.mark.parametrize("cls", ALL_FACTS, ids=lambda cls: cls.__name__)
     def test_a_fact_comes_back(self, cls, data):
         fact = data.draw(builds(cls))
         found = reread(fact)
@@ -169,15 +176,16 @@ class TestRoundTrip:
 class TestTopics:
     def test_they_are_stable(self):
         """A topic lies on the disk of every user: never rename one."""
-        assert [cls.topic for cls in f.RUN_FACTS] == TOPICS
+        assert [cls.topic for cls in ALL_FACTS] == TOPICS
 
     def test_every_kind_of_fact_is_known(self):
         """The union and the tuple say the same."""
         from typing import get_args
 
         assert set(get_args(f.RunFact)) == set(f.RUN_FACTS)
+        assert set(get_args(EntityFact)) == set(ENTITY_FACTS)
 
-    @pytest.mark.parametrize("cls", f.RUN_FACTS, ids=lambda cls: cls.__name__)
+    @pytest.mark.parametrize("cls", ALL_FACTS, ids=lambda cls: cls.__name__)
     def test_the_first_shape_has_the_bare_name(self, cls):
         assert set(cls.topic) <= set(string.ascii_letters)
         suffix = "" if cls.schema_version == 1 else f";v={cls.schema_version}"

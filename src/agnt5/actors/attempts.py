@@ -54,6 +54,8 @@ class Attempts:
             attempt,
             queued.session_id if queued else None,
             queued.metadata if queued else None,
+            queued.user_id if queued else None,
+            work.values,
         )
         verify = key in self.to_verify
         self.to_verify.discard(key)

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from agnt5.actors.admission import Admission, Place
 from agnt5.actors.clock import Clock
+from agnt5.actors.entities import Entities
 from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
@@ -64,6 +65,7 @@ class Bus(Workshop):
         self.ids = Ids()
         self.log = log
         self.journal = Journal(log, context)
+        self.entities = Entities(self, context, settings.run.park_after_us)
         self.closing = False
         self._admission = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
@@ -106,6 +108,7 @@ class Bus(Workshop):
             actor.shut(CLOSED)
             self._watch_end(actor)
         await self.close_executors()
+        await self.entities.close(CLOSED)
         for _ in range(100):
             if not any(script.guards for script in self._ending):
                 break
@@ -117,7 +120,8 @@ class Bus(Workshop):
     def _is_busy(self) -> bool:
         # A report that lies in a box is not on record yet.
         actors, scripts = self.runs.values(), (actor.script for actor in self.runs.values())
-        busy = self.has_attempts or any(s.is_busy for s in scripts if s is not None)
+        busy = self.has_attempts or self.entities.is_busy
+        busy = busy or any(s.is_busy for s in scripts if s is not None)
         return busy or not all(actor.is_idle for actor in actors)
 
     # Letters.

@@ -51,6 +51,7 @@ class Success:
     duration_us: int
     after: After | None = None
     state: dict[str, JsonValue] | None = None
+    """What it has set in the state of the run."""
     deleted: list[str] | None = None
 
 
@@ -211,6 +212,9 @@ class Executor(Actor[Attempt | Cancel]):
                 value = _found(info, value)
             output = self._encode(value, f"result of step {info.name!r} ({info.key!r})")
             result = Success(value, output, (time.perf_counter_ns() - started) // 1000)
+            if info.changes or info.deleted:
+                result.state = info.changes or None
+                result.deleted = list(info.deleted or ()) or None
         except _AbsentError:
             result = Absent()
         except PayloadError as error:

@@ -23,6 +23,13 @@ class AttemptInfo:
     attempt: int
     session_id: str | None = None
     metadata: Mapping[str, JsonValue] | None = None
+    user_id: str | None = None
+    values: Mapping[str, JsonValue] | None = None
+    """The state of the run when the step was asked for."""
+    changes: dict[str, JsonValue] | None = None
+    """What the attempt has set in the state of the run; counts when it succeeds."""
+    deleted: dict[str, None] | None = None
+    """What it has deleted there."""
 
     @property
     def idempotency_key(self) -> str:
@@ -93,6 +100,8 @@ class FunctionWork:
     """What it may change beside returning a value; None costs nothing."""
     before: After | None = None
     """How that was before the first attempt of this incarnation."""
+    values: Mapping[str, JsonValue] | None = None
+    """The state of the run when the step was asked for: every attempt sees the same."""
 
     def discard(self) -> None:
         """It will not be run."""

@@ -204,7 +204,13 @@ class RunActor(EventSourced):
             self.tell(self._not_served(queued))
             return
         info = AttemptInfo(
-            self.state.run_id, "", queued.component, 0, queued.session_id, queued.metadata
+            self.state.run_id,
+            "",
+            queued.component,
+            0,
+            queued.session_id,
+            queued.metadata,
+            queued.user_id,
         )
         try:
             run_input = decode(queued.input, where=f"input of run {self.state.run_id}")

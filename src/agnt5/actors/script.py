@@ -22,9 +22,10 @@ from pydantic import JsonValue
 from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spawn
 from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
-from agnt5.actors.ports import AttemptInfo, Channel, Definition, Work
+from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
+from agnt5.actors.values import RunValues
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
@@ -69,10 +70,9 @@ class Script:
         self.main: asyncio.Future[Any] | None = None
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
+        self.values = RunValues()
         self.state = state
-        self._info = info
-        self._definition = definition
-        self._input = run_input
+        self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
         self._context = context
         self._replay: Replay | None = None
@@ -150,6 +150,8 @@ class Script:
         command = None if replay is not None and replay.knows(key) else make_command()
         future = StepFuture(self, key)
         self._futures[key] = future
+        if self.values.now and isinstance(work, FunctionWork):
+            work.values = self.values.now
         if chosen:
             self._chosen[key] = future
         self._works.keep(key, work)
@@ -316,7 +318,11 @@ class Script:
                     self.main.cancel()
             case f.UpdateReceived():
                 pass
+            case f.StateChanged():
+                self.values.take(delivery)
             case _:
+                if isinstance(delivery, f.StepCompleted):
+                    self.values.take(delivery)
                 future = self._futures.pop(delivery.key, None)
                 after = getattr(delivery, "after", None)
                 original = self._works.settle(delivery.key, after)

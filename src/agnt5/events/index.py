@@ -46,6 +46,9 @@ class KeyBinding:
     """An idempotency key, or a deduplication id, now names this run.
 
     Refused if the key names any run but ``replaces``.
+
+    The key of an entity's call names the place of its answer instead, see
+    :mod:`agnt5.events.entity.streams`.
     """
 
     scope: str
@@ -105,6 +108,10 @@ class RunIndex(Protocol):
 
         Streams that are no runs (see ``NO_RUN``) are left out.
         """
+        ...
+
+    def other_streams(self) -> list[str]:
+        """Every stream that is no run's (see ``NO_RUN``), read from the log itself, in order."""
         ...
 
     def rebuild(self, rows: list[IndexChange]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from agnt5.events.entity.facts import EntityCallCompleted, EntityFact
+from agnt5.events.entity.streams import call_place, call_scope
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.run.children import owes, unwanted
 from agnt5.events.run.facts import (
@@ -153,3 +155,11 @@ def index_of(states: Iterable[RunState]) -> list[IndexChange]:
         for state in ordered
     ]
     return [*rows, *bindings.values()]
+
+
+def call_binding_of(stream: str, version: int, fact: EntityFact) -> KeyBinding | None:
+    """That an entity has applied a call: its id names the place of its answer for ever."""
+    if not isinstance(fact, EntityCallCompleted) or fact.call_id is None:
+        return None
+    scope = call_scope(stream, fact.call_id)
+    return KeyBinding(scope, call_place(stream, version), digest(fact.method))

@@ -159,6 +159,11 @@ class LogContract:
         d.put(make("b", 0, 3), make("a", 0, 2), make("c", 0, 1))
         assert d.log.run_ids() == ["a", "b", "c"]
 
+    def test_streams_that_are_no_runs_are_listed_apart(self, d):
+        d.put(make("$entity/T/b", 0, 2), make("a", 0, 1), make("$entity/T/a", 0, 1))
+        assert d.log.run_ids() == ["a"]
+        assert d.log.other_streams() == ["$entity/T/a", "$entity/T/b"]
+
     # Conflicts
 
     @pytest.mark.parametrize("after", [0, 1, 2, 4, 9])

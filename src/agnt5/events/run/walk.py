@@ -14,7 +14,7 @@ from agnt5.events.keys import SCOPE, enclosing_keys
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, is_covered
 
-Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived
+Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived | f.StateChanged
 
 
 class Walk:
@@ -62,7 +62,7 @@ class Walk:
                     | f.ChildFinished()
                 ):
                     self._at += 1
-                    if not self._covered(fact.key):
+                    if not self._covered(fact.key) or _has_state(fact):
                         return fact
                     continue
                 case (
@@ -84,6 +84,9 @@ class Walk:
                     return fact
                 case f.MarkerRecorded() | f.StateChanged() | f.EventEmitted():
                     self.claimed.add(fact.key)
+                    if isinstance(fact, f.StateChanged) and self._covered(fact.key):
+                        self._at += 1
+                        return fact
                 case _:
                     pass
             self._at += 1
@@ -130,3 +133,8 @@ class Walk:
         enclosing = enclosing_keys(key)
         # A crash may have eaten the record that an inline step was given up, and left its calls.
         return is_covered(self._state, key, enclosing) or any(k in self.given_up for k in enclosing)
+
+
+def _has_state(outcome: f.Outcome) -> bool:
+    """Whether a step changed the state of the run, which holds though no replay asks for it."""
+    return isinstance(outcome, f.StepCompleted) and bool(outcome.state or outcome.deleted)

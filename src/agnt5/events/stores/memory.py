@@ -271,6 +271,11 @@ class MemoryLog:
         with self._lock:
             return sorted(stream for stream in self._tails if not stream.startswith(NO_RUN))
 
+    def other_streams(self) -> list[str]:
+        """Every stream that is no run's, in order."""
+        with self._lock:
+            return sorted(stream for stream in self._tails if stream.startswith(NO_RUN))
+
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""
         return self._leases.get(scope)

@@ -217,6 +217,10 @@ class SqliteLog:
         """Every stream of the log, in id order."""
         return self._reading().run_ids()
 
+    def other_streams(self) -> list[str]:
+        """Every stream that is no run's, in order."""
+        return self._reading().other_streams()
+
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""
         return self._reading().lease(scope)

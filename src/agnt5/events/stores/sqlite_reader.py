@@ -184,8 +184,14 @@ class Reader:
 
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""
-        streams = [str(row[0]) for row in self.rows(_STREAMS)]
-        return [stream for stream in streams if not stream.startswith(NO_RUN)]
+        return [stream for stream in self._streams() if not stream.startswith(NO_RUN)]
+
+    def other_streams(self) -> list[str]:
+        """Every stream that is no run's, in order."""
+        return [stream for stream in self._streams() if stream.startswith(NO_RUN)]
+
+    def _streams(self) -> list[str]:
+        return [str(row[0]) for row in self.rows(_STREAMS)]
 
 
 @dataclass(slots=True)
