@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 
 from agnt5.actors.branch import CURRENT
 from agnt5.actors.entity import Answer, Change, EntityCall
-from agnt5.actors.ports import AttemptInfo, FunctionWork
+from agnt5.actors.ports import AttemptInfo, FunctionWork, PlainHandler
 from agnt5.actors.script import Script
 from agnt5.calls import line_of, recorded_input
 from agnt5.entity_desk import Desk, desk
@@ -112,12 +112,8 @@ class EntityRegistry:
         return found
 
 
-class EntityMethod:
+class EntityMethod(PlainHandler):
     """One public async method: its code, and how a workflow's step calls it."""
-
-    on_thread = False
-    timeout_s = None
-    concurrency = None
 
     def __init__(self, function: Callable[..., Any], owner: str) -> None:
         self.function = function
@@ -243,7 +239,7 @@ def _in_body(
         script.check_size(recorded, f"arguments of {method.label!r} ({key!r})")
         return c.RequestStep(key, method.label, method.name, recorded, None, "retry", None, line)
 
-    work = FunctionWork(cast("Any", method), (instance, *args), kwargs)
+    work = FunctionWork(method, (instance, *args), kwargs)
     return script.request(key, command, work, line=line)
 
 

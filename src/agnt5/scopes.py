@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from agnt5.actors.branch import StepFuture
 from agnt5.actors.entity import Change, EntityCall
-from agnt5.actors.ports import AttemptInfo, FunctionWork
+from agnt5.actors.ports import AttemptInfo, FunctionWork, PlainHandler
 from agnt5.actors.script import Script
 from agnt5.body_context import BodyContext
 from agnt5.calls import line_of
@@ -47,12 +47,8 @@ async def _then(future: StepFuture, then: Callable[[Seen], Any]) -> Any:
     return then(await future)
 
 
-class Operation:
+class Operation(PlainHandler):
     """One kind of operation on a scope, as an executor calls it. Arguments: the id, and the act."""
-
-    on_thread = False
-    timeout_s = None
-    concurrency = None
 
     def __init__(self, scope: str, method: str, *, is_query: bool) -> None:
         self.entity_type = f"${scope}"
@@ -262,7 +258,7 @@ class SharedState:
     ) -> StepFuture:
         operation = _OPERATIONS[self._scope, method]
         recorded: list[JsonValue] = [self._id, name]
-        work = FunctionWork(cast("Any", operation), (self._id, act), {})
+        work = FunctionWork(operation, (self._id, act), {})
 
         def command() -> c.RequestStep:
             return c.RequestStep(

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from agnt5.events.keys import idempotency_key
 from agnt5.events.run.commands import RunCommand
+from agnt5.exceptions import UnknownOutcomeError
 from agnt5.flow import RateLimit
 
 
@@ -64,6 +65,27 @@ class Handler(Protocol):
     ) -> Awaitable[object] | object:
         """Call it."""
         ...
+
+
+class PlainHandler:
+    """A handler without limits and policies of its own, for steps that the library itself makes."""
+
+    on_thread = False
+    timeout_s: float | None = None
+    concurrency: int | None = None
+    rate: RateLimit | None = None
+    verify_on_thread = False
+
+    def is_retryable(self, error: BaseException) -> bool | None:  # noqa: ARG002 - the port's shape
+        """It has no policy."""
+        return None
+
+    def verify(
+        self, info: AttemptInfo, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Nobody asks: a step of such a handler may always be tried again."""
+        del args, kwargs
+        raise UnknownOutcomeError(f"{info.name!r} cannot find out whether its effect happened")
 
 
 After = dict[str, JsonValue]
