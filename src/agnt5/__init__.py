@@ -24,6 +24,7 @@ from agnt5.exceptions import (
     StoreError,
     UnknownComponentError,
     UnknownOutcomeError,
+    WebhookVerificationError,
 )
 from agnt5.function import function
 from agnt5.policies import BackoffPolicy, BackoffType, RecoveryPolicy, RetryPolicy
@@ -36,8 +37,10 @@ from agnt5.responses import (
     RunStatus,
     StatusResponse,
     SubmitResponse,
+    WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
 __all__ = [
@@ -76,12 +79,17 @@ __all__ = [
     "StepTimeoutError",
     "StoreError",
     "SubmitResponse",
+    "TriggerSpec",
     "UnknownComponentError",
     "UnknownOutcomeError",
+    "WebhookResponse",
+    "WebhookVerificationError",
     "WorkflowContext",
     "WorkflowRegistry",
+    "event",
     "function",
     "get_current_context",
     "rebuild_index",
+    "webhook",
     "workflow",
 ]

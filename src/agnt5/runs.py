@@ -28,7 +28,7 @@ from agnt5.exceptions import (
     StoreError,
     VersionConflictError,
 )
-from agnt5.new_run import NewRun, check_new_run
+from agnt5.new_run import NewRun, check_new_run, origin_of
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
@@ -159,12 +159,12 @@ class Runs:
                 started_at=maybe(row.started_at),
                 session_id=row.session_id,
             )
-        return await self._look(self._answer, log, row)
+        return await self.look(self._answer, log, row)
 
     async def get_events(self, run_id: str) -> EventsResponse:
         """Every recorded event of a run, in the public vocabulary."""
         row = await self._row(run_id)
-        stored = await self._look(self.bus.log.read, run_id)
+        stored = await self.look(self.bus.log.read, run_id)
         return events_response(row, stored)
 
     async def list_runs(
@@ -172,7 +172,7 @@ class Runs:
     ) -> list[StatusResponse]:
         """Runs, the newest first."""
         log = self.bus.log
-        rows = await self._look(
+        rows = await self.look(
             log.list_runs, status=status, component=component, limit=limit, before=before
         )
         return [status_response(row) for row in rows]
@@ -234,18 +234,20 @@ class Runs:
     ) -> tuple[str, RunRow | None]:
         component = check_new_run(new, self.components)
         encoded = self.bus.encode(dict(new.input_data or {}), f"input of {new.component!r}")
-        key = new.idempotency_key
+        key = new.key
         if key is None:
             return await self._start(new, component, encoded, None, waiter), None
         scope = key_scope(new.kind, new.component, key)
         lock = self._keys.setdefault(scope, asyncio.Lock())
         async with lock:
-            bound = await self._look(self.bus.log.key_binding, scope)
+            bound = await self.look(self.bus.log.key_binding, scope)
             row = None if bound is None else await self._row(bound.run_id)
-            if bound is None or row is None or row.status in {"failed", "cancelled"}:
+            lost = row is not None and row.status in {"failed", "cancelled"}
+            if bound is None or row is None or (lost and new.delivery is None):
                 replaces = bound.run_id if bound else None
                 return await self._start(new, component, encoded, replaces, waiter), None
-        self._check_same_input(bound, encoded, new)
+        if new.delivery is None:
+            self._check_same_input(bound, encoded, new)
         return bound.run_id, row
 
     async def _start(
@@ -265,11 +267,12 @@ class Runs:
             component=new.component,
             kind=new.kind,
             input=encoded,
-            idempotency_key=new.idempotency_key,
+            idempotency_key=new.key,
             replaces=replaces,
             session_id=new.session_id,
             user_id=new.user_id,
             metadata=metadata if isinstance(metadata, dict) and metadata else None,
+            origin=origin_of(new, component),
         )
         if waiter is not None:
             self._impatient.setdefault(run_id, []).append(waiter)
@@ -312,7 +315,7 @@ class Runs:
         ask(reply)
         await answer
 
-    async def _look(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def look(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Read from the log, which may be closed at any moment."""
         bus = self.bus
         try:
@@ -323,7 +326,7 @@ class Runs:
             raise
 
     async def _row(self, run_id: str) -> RunRow:
-        row = await self._look(self.bus.log.run_row, run_id)
+        row = await self.look(self.bus.log.run_row, run_id)
         if row is None:
             msg = f"there is no run {run_id!r} in this store"
             raise RunNotFoundError(msg)

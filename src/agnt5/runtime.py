@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,8 +21,12 @@ from agnt5.actors.run import CLOSED, RunSettings
 from agnt5.events.log import EventLog
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.runs import Runs
+from agnt5.schedules import Schedules
+from agnt5.triggers import Secrets
+from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
 STORE_VARIABLE = "AGNT5_STORE"
@@ -76,6 +80,9 @@ class Runtime:
         threads: Threads for synchronous functions.
         strict_idempotency: Refuse a known idempotency key that comes with another input, instead
             of answering with the earlier run.
+        webhook_secrets: By source, with what its webhooks are signed: a secret or several, while
+            one takes the place of another. By default ``AGNT5_WEBHOOK_SECRET_<SOURCE>``.
+        max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -105,6 +112,8 @@ class Runtime:
         stall_limit: float = 10.0,
         threads: int = 64,
         strict_idempotency: bool = False,
+        webhook_secrets: Mapping[str, Secrets] | None = None,
+        max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -119,6 +128,8 @@ class Runtime:
             strict_idempotency,
         )
         self.runs = Runs(strict_idempotency=strict_idempotency)
+        self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
+        self.schedules = Schedules(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -185,6 +196,7 @@ class Runtime:
         )
         self.runs.open(bus)
         bus.open()
+        self.schedules.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -199,6 +211,7 @@ class Runtime:
         if self in open_runtimes:
             open_runtimes.remove(self)
         with anyio.CancelScope(shield=True):
+            self.schedules.close()
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
             if self._log is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.actors.script import Script
+from agnt5.binding import bind
 from agnt5.context import (
     Context,
     WorkflowContext,
@@ -21,6 +22,8 @@ from agnt5.exceptions import ConfigurationError
 from agnt5.function import digest_of
 from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.signatures import Signature
+from agnt5.triggers import NO_TRIGGERS, Delivery, Secrets, Triggers, parse_triggers
+from agnt5.types import TriggerSpec
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class WorkflowConfig:
     name: str
     handler: Callable[..., Any]
     description: str
+    triggers: Triggers = NO_TRIGGERS
 
 
 class DecoratedWorkflow(WorkflowComponent):
@@ -40,6 +44,7 @@ class DecoratedWorkflow(WorkflowComponent):
         self._function = config.handler
         self.name = config.name
         self.description = config.description
+        self.triggers = config.triggers
         self._signature = Signature(config.handler, Context)
         if not self._signature.takes_context:
             msg = (
@@ -67,6 +72,10 @@ class DecoratedWorkflow(WorkflowComponent):
     def check_input(self, given: Mapping[str, object]) -> None:
         """Refuse an input that does not fit."""
         self._signature.check_input(self.name, given)
+
+    def bind(self, delivery: Delivery) -> Mapping[str, object]:
+        """The input that a delivery gives."""
+        return bind(self._signature, delivery)
 
     def _body(
         self, script: Any, run_input: dict[str, object], info: AttemptInfo
@@ -112,13 +121,22 @@ class DecoratedWorkflow(WorkflowComponent):
 def workflow(handler: Callable[..., Any]) -> DecoratedWorkflow: ...
 @overload
 def workflow(
-    *, name: str | None = None, description: str = ""
+    *,
+    name: str | None = None,
+    description: str = "",
+    triggers: Sequence[TriggerSpec] | None = None,
+    cron: str | None = None,
+    cron_timezone: str | None = None,
+    cron_missed: Literal["skip", "once", "all"] = "skip",
+    webhook: bool = False,
+    webhook_secret: Secrets | None = None,
 ) -> Callable[[Callable[..., Any]], DecoratedWorkflow]: ...
 def workflow(
     handler: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
     description: str = "",
+    **starts: Any,
 ) -> DecoratedWorkflow | Callable[[Callable[..., Any]], DecoratedWorkflow]:
     """Make an async function a workflow. Its first parameter is a :class:`WorkflowContext`.
 
@@ -129,9 +147,13 @@ def workflow(
         handler: The function.
         name: Its name for clients and logs; its own by default.
         description: What it does, for people.
+        **starts: What starts it besides clients, as :func:`agnt5.triggers.parse_triggers` says:
+            ``triggers``, ``cron``, ``cron_timezone``, ``cron_missed``, ``webhook``,
+            ``webhook_secret``.
 
     Raises:
-        ValueError: When the first parameter is no context, or the name is taken.
+        ValueError: When the first parameter is no context, the name is taken, or a trigger is
+            wrong.
 
     >>> @workflow
     ... async def hello(ctx, name: str) -> str:
@@ -139,13 +161,14 @@ def workflow(
     >>> hello.name
     'hello'
     """
+    triggers = parse_triggers(**starts)
 
     def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
         if not callable(handler) or isinstance(handler, type):
             msg = f"@workflow decorates functions, not {handler!r}"
             raise ConfigurationError(msg)
         about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-        made = DecoratedWorkflow(WorkflowConfig(name or handler.__name__, handler, about))
+        made = DecoratedWorkflow(WorkflowConfig(name or handler.__name__, handler, about, triggers))
         WorkflowRegistry.register(made)
         return made
 
