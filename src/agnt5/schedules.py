@@ -120,6 +120,8 @@ class Schedule:
         except RuntimeClosedError:
             return
         except Exception as error:  # noqa: BLE001 - one schedule must not stop; it tries again
+            # Whether the last fact was written, and whether its run was started, the log knows.
+            self._is_read, self._chain = False, Chain()
             due_at = self._held_up(error)
         self._turn = None
         if due_at is not None:
@@ -226,11 +228,6 @@ class Schedule:
         raw = [encode_fact(fact, now, bus.ids.event_id()) for fact in facts]
         request = Append(self._stream, self._version, raw, (), self._chain, settle)
         bus.journal.append(request)
-        try:
-            await settled
-        except BaseException:
-            # Whether it was written or not, the log knows.
-            self._is_read, self._chain = False, Chain()
-            raise
+        await settled
         self._version += len(facts)
         self._last = facts[-1]

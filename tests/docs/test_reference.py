@@ -10,7 +10,7 @@ from tests.docs.pages import ROOT
 
 import agnt5
 from agnt5 import AsyncClient, Client, Runtime, WorkflowContext, exceptions
-from agnt5.events.run.facts import RUN_FACTS
+from agnt5.events.codec import ALL_FACTS
 from agnt5.events.vocabulary import public_events
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -60,7 +60,7 @@ def test_the_settings_of_a_runtime_are_there() -> None:
 
 def test_every_fact_is_there_with_its_fields() -> None:
     text = page("events.md")
-    for fact in RUN_FACTS:
+    for fact in ALL_FACTS:
         row = row_of(text, fact.topic)
         assert f"| {fact.schema_version} |" in row
         assert not [field for field in fact.model_fields if f"`{field}`" not in row], fact.topic
