@@ -38,6 +38,7 @@ def declare(expression="*/5 * * * *", missed="skip", zone=None, name="tick"):
 
 async def quiet(runtime, log=None):
     """Wait until every schedule waits for its alarm and every run has ended, or the log is dead."""
+
     def over():
         turns = [s._turn for s in runtime.schedules._known.values()]
         return not any(turns) and not runtime._bus.runs and not runtime._bus.journal._in_flight
@@ -77,7 +78,7 @@ def model(spec, missed, lives):
         upto = now if upto is None else upto
         for step in [0, *advances]:
             now += step * 10**6
-            due = list(itertools.takewhile(lambda t: t <= now, spec.times(upto)))  # noqa: B023
+            due = list(itertools.takewhile(lambda t: t <= now, spec.times(upto)))
             if not due:
                 continue
             if missed == "all":

@@ -171,7 +171,8 @@ async def test_a_workflow_that_cannot_take_it_fails_and_the_others_run(store):
     wants("right", event("a"))
     async with opened(store) as runtime:
         client = AsyncClient(runtime=runtime)
-        runs = {r.component: r.run_id for r in await client.emit_event("a", {"count": "many"}, "d")}
+        started = await client.emit_event("a", {"count": "many"}, "d")
+        runs = {r.component: r.run_id for r in started}
         failed = await client.wait_for_result(runs["wrong"], 15)
         assert failed.error.code == "INVALID_ARGUMENT"
         assert "event 'a' cannot start it" in failed.error.message
@@ -228,7 +229,8 @@ async def test_events_that_cannot_be_write_nothing(file_store, case):
 NOTICES: dict[str, tuple[str, Any, dict[str, str], list[str], str | None]] = {
     "stripe": ("stripe", {"id": "evt_1", "type": "a.b"}, {}, ["stripe.a.b"], "evt_1"),
     "github": (
-        "github", {"action": "opened"}, {"X_GitHub_Event": "pull_request", "X_GitHub_Delivery": "g"},
+        "github", {"action": "opened"},
+        {"X_GitHub_Event": "pull_request", "X_GitHub_Delivery": "g"},
         ["github.pull_request", "github.pull_request.opened"], "g",
     ),
     "github push": ("github", {}, {"X_GitHub_Event": "push"}, ["github.push"], None),

@@ -89,10 +89,25 @@ def test_either_secret_is_good_while_they_rotate(scheme, secret, new, body):
 
 
 @every
-@given(data=st.data(), headers=st.dictionaries(st.sampled_from(
-    ["webhook-id", "webhook-timestamp", "webhook-signature", "stripe-signature",
-     "x-hub-signature-256", "x-slack-signature", "x-slack-request-timestamp",
-     "sentry-hook-signature"]), st.text(max_size=60)), body=bodies)
+@given(
+    data=st.data(),
+    headers=st.dictionaries(
+        st.sampled_from(
+            [
+                "webhook-id",
+                "webhook-timestamp",
+                "webhook-signature",
+                "stripe-signature",
+                "x-hub-signature-256",
+                "x-slack-signature",
+                "x-slack-request-timestamp",
+                "sentry-hook-signature",
+            ]
+        ),
+        st.text(max_size=60),
+    ),
+    body=bodies,
+)
 def test_any_nonsense_is_refused_and_nothing_else_happens(scheme, data, headers, body):
     good = sign(scheme, "k", body)
     taken = data.draw(st.sets(st.sampled_from(sorted(good))))
@@ -156,8 +171,10 @@ def test_known_answers():
     """From the documentation of Standard Webhooks and of GitHub."""
     check(
         "github",
-        {"x-hub-signature-256": "sha256="
-         "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"},
+        {
+            "x-hub-signature-256": "sha256="
+            "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+        },
         b"Hello, World!",
         "It's a Secret to Everybody",
     )
