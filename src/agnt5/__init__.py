@@ -28,6 +28,7 @@ from agnt5.exceptions import (
     StoreError,
     UnknownComponentError,
     UnknownOutcomeError,
+    WebhookVerificationError,
 )
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
@@ -49,10 +50,12 @@ from agnt5.responses import (
     RunStatus,
     StatusResponse,
     SubmitResponse,
+    WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
+from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
 __all__ = [
@@ -101,11 +104,15 @@ __all__ = [
     "SubmitResponse",
     "Tool",
     "ToolRegistry",
+    "TriggerSpec",
     "UnknownComponentError",
     "UnknownOutcomeError",
+    "WebhookResponse",
+    "WebhookVerificationError",
     "WorkflowContext",
     "WorkflowRegistry",
     "entity",
+    "event",
     "function",
     "get_current_context",
     "query",
@@ -113,5 +120,6 @@ __all__ = [
     "task",
     "tool",
     "verify",
+    "webhook",
     "workflow",
 ]

@@ -8,13 +8,14 @@ from typing import Any, Self
 
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_outside import AsyncOutside, Outside
+from agnt5.client_triggers import AsyncTriggering, Triggering
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
 
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities):
+class Client(Outside, ClientEntities, Triggering):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -198,7 +199,7 @@ class Client(Outside, ClientEntities):
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
 
-class AsyncClient(AsyncOutside, AsyncClientEntities):
+class AsyncClient(AsyncOutside, AsyncClientEntities, AsyncTriggering):
     """For async code. The same as :class:`Client`, with every method awaited.
 
     It works in the event loop of an ``async with Runtime()`` and in any other.

@@ -7,6 +7,7 @@ Split by whose fault it is::
     ├── InvalidInputError             yours: the call does not fit the component (also ValueError)
     ├── UnknownComponentError         yours: no such function or workflow (also LookupError)
     ├── RunNotFoundError              yours: no such run (also LookupError)
+    ├── WebhookVerificationError      the sender's: its webhook is not signed as it should be
     ├── PayloadError                  yours: a value that cannot be recorded
     │   └── PayloadTooLargeError
     ├── ExecutionError                yours: a step failed
@@ -69,6 +70,17 @@ class RunNotFoundError(AGNT5Error, LookupError):
     """No run with that id is in the store."""
 
     code = "NOT_FOUND"
+
+
+class WebhookVerificationError(AGNT5Error):
+    """A webhook has no signature, a wrong one, or one that is too old. Nothing was written.
+
+    Attributes:
+        status_code: What to answer over HTTP, 401.
+    """
+
+    code = "UNAUTHENTICATED"
+    status_code = 401
 
 
 class PayloadError(AGNT5Error):

@@ -6,8 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import JsonValue
+
 from agnt5.exceptions import InvalidInputError, UnknownComponentError
 from agnt5.names import check_run_id, check_text
+from agnt5.payloads import encode_error
 from agnt5.registry import Component, RegisteredComponents, WorkflowComponent
 from agnt5.types import ComponentKind
 
@@ -31,6 +34,19 @@ class NewRun:
     priority: int = 0
     deduplication_id: str | None = None
     version: str | None = None
+    origin: Mapping[str, JsonValue] | None = None
+    """What starts it, when that is a trigger."""
+    delivery: str | None = None
+    """Starts at most one run of this component, in place of an idempotency key: even a run that has
+    failed is not replaced, since whoever delivers will deliver again."""
+
+    @property
+    def key(self) -> str | None:
+        """What the run is known by."""
+        if self.delivery is None:
+            return self.idempotency_key
+        # No key of a user is like it: theirs are printable.
+        return f"\t{self.delivery}"
 
 
 def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
@@ -71,7 +87,8 @@ def check_new_run(new: NewRun, components: RegisteredComponents) -> Component:
         if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
             msg = f"{what} must be an object: a dict with texts as keys; not {value!r:.80}"
             raise InvalidInputError(msg)
-    component.check_input(given)
+    if new.origin is None:
+        component.check_input(given)
     return component
 
 
@@ -92,3 +109,19 @@ def queue_of(new: NewRun, component: Component, known: Collection[str]) -> str |
         f" Runtime(queues=[Queue({queue!r})])"
     )
     raise InvalidInputError(msg)
+
+
+def origin_of(new: NewRun, component: Component) -> dict[str, JsonValue] | None:
+    """What started the run, and what is wrong with its input if it was a trigger.
+
+    Nobody waits for such a run who could be told: it is recorded, and fails when it begins.
+    """
+    if new.origin is None:
+        return None
+    origin = dict(new.origin)
+    try:
+        component.check_input(new.input_data or {})
+    except InvalidInputError as error:
+        what = f"{origin.get('type')} {origin.get('name')!r} cannot start it: {error}"
+        origin["error"] = encode_error(InvalidInputError(what))
+    return origin

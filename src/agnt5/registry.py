@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from agnt5.actors.ports import AttemptInfo, Definition
@@ -12,6 +12,7 @@ from agnt5.events.run.facts import RetryPlan
 from agnt5.events.run.retry import StepDefaults
 from agnt5.exceptions import UnknownOutcomeError
 from agnt5.flow import RateLimit
+from agnt5.triggers import NO_TRIGGERS, Delivery, Triggers
 
 
 class Component(ABC):
@@ -112,6 +113,13 @@ class WorkflowComponent(Component, ABC):
     """Whether new runs of the name use this version, whatever is registered later."""
     queue: str | None = None
 
+    triggers: Triggers = NO_TRIGGERS
+
+    def bind(self, delivery: Delivery) -> Mapping[str, object]:
+        """The input that a delivery gives. Without a signature to go by: the payload itself."""
+        payload = delivery.payload
+        return payload if isinstance(payload, dict) else {"payload": payload}
+
     @abstractmethod
     def call_inline(
         self, parent: object, args: tuple[object, ...], kwargs: dict[str, object]
@@ -127,6 +135,8 @@ class _Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._components: dict[str, T] = {}
+        self.watchers: list[Callable[[], None]] = []
+        """Told, on whichever thread that is, when a component is new."""
 
     def register(self, component: T) -> None:
         """Add a component.
@@ -142,6 +152,8 @@ class _Registry(Generic[T]):
             )
             raise ValueError(msg)
         self._components[component.name] = component
+        for watcher in list(self.watchers):
+            watcher()
 
     def get(self, name: str) -> T | None:
         """The component of that name, or None."""

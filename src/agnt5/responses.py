@@ -191,6 +191,18 @@ class SubmitResponse:
 
 
 @dataclass(frozen=True)
+class WebhookResponse:
+    """A webhook that was accepted, with the runs that it has started, now or when it first came."""
+
+    status_code: int
+    event_type: str | None
+    delivery_id: str | None
+    runs: list[SubmitResponse] = field(default_factory=list)
+    challenge: str | None = None
+    """Answer the sender with it: Slack asks so whether the address is right."""
+
+
+@dataclass(frozen=True)
 class StatusResponse:
     """Where a run is."""
 

@@ -29,7 +29,7 @@ from agnt5.exceptions import (
     StoreError,
     VersionConflictError,
 )
-from agnt5.new_run import NewRun, check_new_run, queue_of
+from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
@@ -161,12 +161,12 @@ class Runs:
                 started_at=maybe(row.started_at),
                 session_id=row.session_id,
             )
-        return await self._look(self._answer, log, row)
+        return await self.look(self._answer, log, row)
 
     async def get_events(self, run_id: str) -> EventsResponse:
         """Every recorded event of a run, in the public vocabulary."""
         row = await self._row(run_id)
-        stored = await self._look(self.bus.log.read, run_id)
+        stored = await self.look(self.bus.log.read, run_id)
         return events_response(row, stored)
 
     async def list_runs(
@@ -178,7 +178,7 @@ class Runs:
         before: str | None,
     ) -> list[StatusResponse]:
         """Runs, the newest first."""
-        rows = await self._look(
+        rows = await self.look(
             self.bus.log.list_runs,
             status=status,
             component=component,
@@ -246,18 +246,20 @@ class Runs:
         component = check_new_run(new, self.components)
         new = replace(new, queue=queue_of(new, component, self._queues))
         encoded = self.bus.encode(dict(new.input_data or {}), f"input of {new.component!r}")
-        key = new.idempotency_key
+        key = new.key
         if key is None:
             return await self._start_once(new, component, encoded, None, waiter)
         scope = key_scope(new.kind, new.component, key)
         lock = self._keys.setdefault(scope, asyncio.Lock())
         async with lock:
-            bound = await self._look(self.bus.log.key_binding, scope)
+            bound = await self.look(self.bus.log.key_binding, scope)
             row = None if bound is None else await self._row(bound.run_id)
-            if bound is None or row is None or row.status in {"failed", "cancelled"}:
+            lost = row is not None and row.status in {"failed", "cancelled"}
+            if bound is None or row is None or (lost and new.delivery is None):
                 replaces = bound.run_id if bound else None
                 return await self._start_once(new, component, encoded, replaces, waiter)
-        self._check_same_input(bound, encoded, new)
+        if new.delivery is None:
+            self._check_same_input(bound, encoded, new)
         return bound.run_id, row
 
     async def _start_once(
@@ -273,7 +275,7 @@ class Runs:
             return await self._start(new, component, encoded, (replaces, None), waiter), None
         scope = duplicate_scope(new.queue, new.deduplication_id)
         async with self._keys.setdefault(scope, asyncio.Lock()):
-            bound = await self._look(self.bus.log.key_binding, scope)
+            bound = await self.look(self.bus.log.key_binding, scope)
             row = None if bound is None else await self._row(bound.run_id)
             if row is not None and row.finished_at is None:
                 return row.run_id, row
@@ -298,7 +300,7 @@ class Runs:
             component=new.component,
             kind=new.kind,
             input=encoded,
-            idempotency_key=new.idempotency_key,
+            idempotency_key=new.key,
             replaces=replaces[0],
             replaces_duplicate=replaces[1],
             queue=new.queue,
@@ -308,6 +310,7 @@ class Runs:
             session_id=new.session_id,
             user_id=new.user_id,
             metadata=metadata if isinstance(metadata, dict) and metadata else None,
+            origin=origin_of(new, component),
         )
         if waiter is not None:
             self._impatient.setdefault(run_id, []).append(waiter)
@@ -349,7 +352,7 @@ class Runs:
         ask(reply)
         await answer
 
-    async def _look(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def look(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Read from the log, which may be closed at any moment."""
         bus = self.bus
         try:
@@ -360,7 +363,7 @@ class Runs:
             raise
 
     async def _row(self, run_id: str) -> RunRow:
-        row = await self._look(self.bus.log.run_row, run_id)
+        row = await self.look(self.bus.log.run_row, run_id)
         if row is None:
             msg = f"there is no run {run_id!r} in this store"
             raise RunNotFoundError(msg)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,9 +28,13 @@ from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function import retry_plan
 from agnt5.function_context import enter_runtime
+from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
 from agnt5.runs import Runs
+from agnt5.schedules import Schedules
+from agnt5.triggers import Secrets
+from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
 STORE_VARIABLE = "AGNT5_STORE"
@@ -103,6 +107,9 @@ class Runtime:
             not given. What held when a step was asked for is recorded with it.
         default_backoff: For functions that set no ``backoff``.
         default_timeout_ms: For one attempt of a function without ``timeout_ms``, milliseconds.
+        webhook_secrets: By source, with what its webhooks are signed: a secret or several, while
+            one takes the place of another. By default ``AGNT5_WEBHOOK_SECRET_<SOURCE>``.
+        max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -136,6 +143,8 @@ class Runtime:
         default_retries: Retries = None,
         default_backoff: Backoff = None,
         default_timeout_ms: int | None = None,
+        webhook_secrets: Mapping[str, Secrets] | None = None,
+        max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -156,6 +165,8 @@ class Runtime:
         names = [queue.name for queue in self.settings.queues]
         self.runs = Runs(strict_idempotency=strict_idempotency, queues=names)
         self.entities = RuntimeDesk()
+        self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
+        self.schedules = Schedules(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -232,6 +243,7 @@ class Runtime:
         self.runs.open(bus)
         self.entities.open(bus)
         bus.open()
+        self.schedules.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -246,6 +258,7 @@ class Runtime:
         if self in open_runtimes:
             open_runtimes.remove(self)
         with anyio.CancelScope(shield=True):
+            self.schedules.close()
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
             self.entities.close()

@@ -77,6 +77,10 @@ class Signature:
         """Whether there is a parameter of that name."""
         return parameter in self.parameters
 
+    def hint(self, parameter: str) -> Any:
+        """The annotation of a parameter, or None."""
+        return self.hints.get(parameter)
+
     def check_call(self, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         """Refuse arguments that do not fit.
 

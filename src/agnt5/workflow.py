@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any, overload
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Literal, overload
 
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.actors.script import Script
+from agnt5.binding import bind
 from agnt5.calls import line_of
 from agnt5.context import (
     Context,
@@ -20,24 +19,12 @@ from agnt5.context import (
     running_body,
     set_current_context,
 )
-from agnt5.exceptions import ConfigurationError
 from agnt5.function import digest_of
 from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.signatures import Signature
-
-
-@dataclass(frozen=True)
-class WorkflowConfig:
-    """How a workflow was declared."""
-
-    name: str
-    handler: Callable[..., Any]
-    description: str
-    timeout_s: float | None = None
-    queue: str | None = None
-    version: str | None = None
-    default: bool = False
-
+from agnt5.triggers import Delivery, Secrets
+from agnt5.types import TriggerSpec
+from agnt5.workflow_options import WorkflowConfig, configured
 
 StartRun = Callable[[str, dict[str, Any]], Coroutine[Any, Any, Any]]
 
@@ -56,6 +43,7 @@ class DecoratedWorkflow(WorkflowComponent):
         self.version = config.version
         self.is_default = config.default
         self.queue = config.queue
+        self.triggers = config.triggers
         self._signature = Signature(config.handler, Context)
         self.is_implicit = not self._signature.takes_context
         if self.is_implicit and not inspect.iscoroutinefunction(config.handler):
@@ -100,6 +88,10 @@ class DecoratedWorkflow(WorkflowComponent):
     ) -> dict[str, object]:
         """The arguments of a call by their names, as the input of a run."""
         return self._signature.named(self.name, args, kwargs)
+
+    def bind(self, delivery: Delivery) -> Mapping[str, object]:
+        """The input that a delivery gives."""
+        return bind(self._signature, delivery)
 
     def _body(
         self, script: Any, run_input: dict[str, object], info: AttemptInfo
@@ -162,17 +154,19 @@ def workflow(
     version: str | None = None,
     default: bool = False,
     enable_durability: bool = True,
+    triggers: Sequence[TriggerSpec] | None = None,
+    cron: str | None = None,
+    cron_timezone: str | None = None,
+    cron_missed: Literal["skip", "once", "all"] = "skip",
+    webhook: bool = False,
+    webhook_secret: Secrets | None = None,
 ) -> Callable[[Callable[..., Any]], DecoratedWorkflow]: ...
 def workflow(
     handler: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
     description: str = "",
-    timeout: float | None = None,
-    queue: str | None = None,
-    version: str | None = None,
-    default: bool = False,
-    enable_durability: bool = True,
+    **options: Any,
 ) -> DecoratedWorkflow | Callable[[Callable[..., Any]], DecoratedWorkflow]:
     """Make an async function a workflow.
 
@@ -187,19 +181,13 @@ def workflow(
         handler: The function.
         name: Its name for clients and logs; its own by default.
         description: What it does, for people.
-        timeout: Seconds that a run may be under way, without the time in which it only waits (for
-            a time, a signal, a person, a child, the next attempt); unlimited by default. A run
-            that takes longer fails with RunTimeoutError.
-        queue: The queue in which its runs line up, unless the client names another one.
-        version: A label. Runs are pinned to the version that they were accepted with, and several
-            versions of one name can be registered side by side.
-        default: New runs use this version, even if a newer one is registered.
-        enable_durability: True. Runs that are kept in memory only belong to a runtime with
-            ``store="memory://"``; False is refused.
+        **options: ``timeout``, ``queue``, ``version``, ``default``, ``enable_durability``,
+            ``triggers``, ``cron``, ``cron_timezone``, ``cron_missed``, ``webhook`` and
+            ``webhook_secret``, as :func:`agnt5.workflow_options.workflow_options` says.
 
     Raises:
-        ValueError: When it is not ``async def``, or the name (with this version) is
-            taken.
+        ValueError: When it is not ``async def``, the name (with this version) is taken, or a
+            trigger is wrong.
         ConfigurationError: When a setting is wrong.
 
     >>> @workflow
@@ -210,39 +198,8 @@ def workflow(
     """
 
     def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
-        called = name or str(getattr(handler, "__name__", ""))
-        about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-        if enable_durability is not True:
-            msg = (
-                f"enable_durability={enable_durability!r}: runs of one store are all durable; to"
-                " keep runs in memory only, run them in Runtime(store='memory://')"
-            )
-            raise ConfigurationError(msg)
-        config = WorkflowConfig(called, handler, about, timeout, queue, version, default)
-        return _registered(config)
+        made = DecoratedWorkflow(configured(handler, name, description, options))
+        WorkflowRegistry.register(made)
+        return made
 
     return decorate if handler is None else decorate(handler)
-
-
-def _registered(config: WorkflowConfig) -> DecoratedWorkflow:
-    handler = config.handler
-    if not callable(handler) or isinstance(handler, type):
-        msg = f"@workflow decorates functions, not {handler!r}"
-        raise ConfigurationError(msg)
-    _check_settings(config)
-    made = DecoratedWorkflow(config)
-    WorkflowRegistry.register(made)
-    return made
-
-
-def _check_settings(config: WorkflowConfig) -> None:
-    name, timeout = config.name, config.timeout_s
-    if timeout is not None:
-        known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if not known or not 0 < timeout < math.inf:
-            msg = f"workflow {name!r}: timeout takes seconds, more than 0, not {timeout!r}"
-            raise ConfigurationError(msg)
-    for what, text in (("queue", config.queue), ("version", config.version)):
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
-            raise ConfigurationError(msg)

@@ -21,6 +21,7 @@ from agnt5.events.base import Fact
 from agnt5.events.codec import encode_fact
 from agnt5.events.entity import facts as n
 from agnt5.events.run import facts as f
+from agnt5.events.schedule import facts as s
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -399,6 +400,25 @@ GOLDEN: dict[str, tuple[Fact, Fact]] = {
     "StepScheduled.v1.least-retry": (
         f.StepScheduled(key=":a#0", name="a", retry=_PLAN),
         f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),
+    ),
+    "ScheduleArmed.v1": (
+        s.ScheduleArmed(expression="*/5 * * * *", timezone="UTC", upto=1_700_000_000_000_001),
+        s.ScheduleArmed(expression="", timezone="", upto=0),
+    ),
+    "ScheduleFired.v1": (
+        s.ScheduleFired(
+            expression="*/5 * * * *",
+            timezone="Europe/Berlin",
+            due_at=1_700_000_100_000_000,
+            run_id="r3",
+        ),
+        s.ScheduleFired(expression="", timezone="", due_at=0, run_id=""),
+    ),
+    "ScheduleSkipped.v1": (
+        s.ScheduleSkipped(
+            expression="*/5 * * * *", timezone="UTC", upto=1_700_000_000_000_001, policy="skip"
+        ),
+        s.ScheduleSkipped(expression="", timezone="", upto=0, policy=""),
     ),
 }
 

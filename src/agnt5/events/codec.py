@@ -11,10 +11,11 @@ from agnt5.events.base import Fact
 from agnt5.events.entity.facts import ENTITY_FACTS
 from agnt5.events.log import RawFact, StoredFact
 from agnt5.events.run.facts import RUN_FACTS, RunFact
+from agnt5.events.schedule.facts import SCHEDULE_FACTS
 from agnt5.events.upcast import upcast
 from agnt5.exceptions import StoreCorruptError, StoreSchemaError
 
-ALL_FACTS: tuple[type[Fact], ...] = (*RUN_FACTS, *ENTITY_FACTS)
+ALL_FACTS: tuple[type[Fact], ...] = (*RUN_FACTS, *ENTITY_FACTS, *SCHEDULE_FACTS)
 """Of every kind of stream. No two kinds share a topic."""
 
 _BY_NAME: dict[str, type[Fact]] = {cls.topic: cls for cls in ALL_FACTS}

@@ -87,6 +87,14 @@ class TestLife:
         """The body is hosted once the start is on record."""
         given(QUEUED).when(c.StartRun("d1")).then(STARTED).owes(e.StartBody())
 
+    def test_a_run_that_a_trigger_has_begun_wrongly_fails_at_its_start(self):
+        """Nobody was there to be refused, so the record says it."""
+        queued = f.RunQueued(
+            component="order", kind="workflow", input={}, origin={"type": "event", "error": ERROR}
+        )
+        failed = f.RunFailed(error=ERROR)
+        given(queued).when(c.StartRun("d1")).then(failed).owes(e.CloseBody(), e.Announce(failed))
+
     def test_a_run_starts_once(self):
         """A second start is late."""
         running().when(c.StartRun("d2")).then()

@@ -91,6 +91,10 @@ def start(state: RunState, command: c.StartRun) -> Facts:
     """An owner begins to execute it."""
     if state.phase is not Phase.QUEUED:
         return NOTHING
+    unfit = state.queued and state.queued.origin and state.queued.origin.get("error")
+    if unfit:
+        # A trigger brought what the workflow cannot take; nobody was there to be refused.
+        return (f.RunFailed(error=unfit),)
     return (f.RunStarted(definition=command.definition, timeout_us=command.timeout_us),)
 
 

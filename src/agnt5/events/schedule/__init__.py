@@ -1,0 +1,1 @@
+"""The ledger of schedules: one stream for each workflow with a cron expression."""

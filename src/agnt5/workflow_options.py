@@ -1,0 +1,122 @@
+"""What a workflow's decorator may be told, checked."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agnt5.exceptions import ConfigurationError
+from agnt5.triggers import NO_TRIGGERS, Secrets, Triggers, parse_triggers
+from agnt5.types import TriggerSpec
+
+
+@dataclass(frozen=True)
+class WorkflowConfig:
+    """How a workflow was declared."""
+
+    name: str
+    handler: Callable[..., Any]
+    description: str
+    timeout_s: float | None = None
+    queue: str | None = None
+    version: str | None = None
+    default: bool = False
+    triggers: Triggers = NO_TRIGGERS
+
+
+def configured(
+    handler: Callable[..., Any],
+    name: str | None,
+    description: str,
+    options: Mapping[str, Any],
+) -> WorkflowConfig:
+    """The declaration of a workflow.
+
+    Raises:
+        ConfigurationError: When a setting is wrong.
+        ValueError: When a trigger is wrong.
+        TypeError: When there is no such option.
+    """
+    if not callable(handler) or isinstance(handler, type):
+        msg = f"@workflow decorates functions, not {handler!r}"
+        raise ConfigurationError(msg)
+    called = name or str(getattr(handler, "__name__", ""))
+    known = list(inspect.signature(workflow_options).parameters)[1:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        msg = (
+            f"@workflow {called!r} has no option {', '.join(map(repr, unknown))}; there are name,"
+            f" description, {', '.join(known)}"
+        )
+        raise TypeError(msg)
+    about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
+    return WorkflowConfig(called, handler, about, **workflow_options(called, **options))
+
+
+def workflow_options(
+    name: str,
+    *,
+    timeout: float | None = None,
+    queue: str | None = None,
+    version: str | None = None,
+    default: bool = False,
+    enable_durability: bool = True,
+    triggers: Sequence[TriggerSpec] | None = None,
+    cron: str | None = None,
+    cron_timezone: str | None = None,
+    cron_missed: str = "skip",
+    webhook: bool = False,
+    webhook_secret: Secrets | None = None,
+) -> dict[str, Any]:
+    """The options of a workflow, as fields of its declaration.
+
+    Args:
+        name: Of the workflow, for messages.
+        timeout: Seconds that a run may be under way, without the time in which it only waits (for
+            a time, a signal, a person, a child, the next attempt); unlimited by default. A run
+            that takes longer fails with RunTimeoutError.
+        queue: The queue in which its runs line up, unless the client names another one.
+        version: A label. Runs are pinned to the version that they were accepted with, and several
+            versions of one name can be registered side by side.
+        default: New runs use this version, even if a newer one is registered.
+        enable_durability: True. Runs that are kept in memory only belong to a runtime with
+            ``store="memory://"``; False is refused.
+        triggers: As :func:`agnt5.triggers.parse_triggers` says, like all that follow.
+        cron: When it starts.
+        cron_timezone: The zone in which that is meant.
+        cron_missed: What becomes of times that pass while no runtime is open.
+        webhook: Whether webhooks may be delivered to it by its name.
+        webhook_secret: With what its webhooks are signed.
+
+    Raises:
+        ConfigurationError: When a setting is wrong.
+        ValueError: When a trigger is wrong.
+    """
+    _check_timeout(name, timeout)
+    for what, text in (("queue", queue), ("version", version)):
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
+            raise ConfigurationError(msg)
+    if enable_durability is not True:
+        msg = (
+            f"enable_durability={enable_durability!r}: runs of one store are all durable; to keep"
+            " runs in memory only, run them in Runtime(store='memory://')"
+        )
+        raise ConfigurationError(msg)
+    starts = parse_triggers(
+        triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
+    )
+    settings = {"timeout_s": timeout, "queue": queue, "version": version, "default": default}
+    return {**settings, "triggers": starts}
+
+
+def _check_timeout(name: str, timeout: float | None) -> None:
+    if timeout is None:
+        return
+    known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not known or not 0 < timeout < math.inf:
+        msg = f"workflow {name!r}: timeout takes seconds, more than 0, not {timeout!r}"
+        raise ConfigurationError(msg)
