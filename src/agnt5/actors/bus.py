@@ -374,8 +374,12 @@ class Bus(Workshop):
         if actor.state.parked:
             self._parked.expect(actor.state.wake_at)
         for letter in letters:
-            if letter.reply is not None or not actor.state.is_finished:
+            if letter.reply is not None:
                 self.send(actor.state.run_id, letter.command, letter.reply)
+        if actor.state.parked and any(letter.reply is None for letter in letters):
+            # Its body moved while it was being parked. It will ask again, in a new incarnation;
+            # what the old one asked for, nobody could execute.
+            self.wake(actor.state.run_id)
 
     def failed(self, actor: RunActor, error: BaseException) -> None:
         """An incarnation of a run has failed."""

@@ -85,7 +85,7 @@ def child_run_id(run_id: str, key: str) -> str:
     it does not grow without end. A stable contract, like :func:`idempotency_key`.
 
     >>> child_run_id("order-7", ":child:pay#0")
-    'order-7.b60bd7c2ac4d02655fb6'
+    'order-7.36c46fc14e0be33067ab'
     """
     unique = hashlib.sha256(f"{run_id}\n{key}\nchild".encode()).hexdigest()[:20]
     return f"{run_id[:_LONGEST_PREFIX]}.{unique}"

@@ -373,6 +373,19 @@ class LogContract:
         assert ids(status="failed", component="c0") == ["r9", "r3"]
         assert d.log.next_wake() is None
 
+    def test_families(self, d):
+        """Who has ended and owes something; an index row alone may be written for a run."""
+        rows = [run_row(f"c{n}", parent_run_id=f"p{n % 2}", status="failed") for n in range(4)]
+        d.put(*(make(row.run_id, 0, 1, replace(row, owes=True)) for row in rows))
+        assert d.log.owing() == ["c0", "c1", "c2", "c3"]
+        settled = make("c1", 1, 0, rows[1])
+        d.put(settled)
+        assert settled.error is None
+        assert d.log.owing() == ["c0", "c2", "c3"]
+        assert d.log.run_row("c1") == rows[1]
+        assert [row.run_id for row in d.log.list_runs(parent_run_id="p1")] == ["c3", "c1"]
+        assert len(d.log.read("c1")) == 1
+
     def test_rebuild_replaces_every_row(self, d):
         d.put(make("a", 0, 1, run_row("a"), KeyBinding("k", "a", "d")), make("b", 0, 1))
         rows = [run_row("b", status="suspended"), KeyBinding("k2", "b", "d"), run_row("c")]
