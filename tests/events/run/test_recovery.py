@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given as property_of
-from hypothesis import strategies as st
 from tests.events.run.spec import (
     ERROR,
     NOW,
