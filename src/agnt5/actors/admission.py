@@ -94,11 +94,13 @@ class Admission:
         """Take a place now, unless there is none or somebody stands in line for it."""
         line = self._lines.get(queue)
         if line is None or not line.is_limited or run_id in self._holders:
+            self._waiting.pop(run_id, None)
             return True
         if line.waiting and self._first(line) is not None:
             return False
         if not line.has_place(begun=begun):
             return False
+        self._waiting.pop(run_id, None)
         self._give(run_id, line, begun=begun)
         return True
 

@@ -299,7 +299,7 @@ class Bus(Workshop):
         if self.runs.get(actor.state.run_id) is actor:
             del self.runs[actor.state.run_id]
             self._watch_end(actor)
-        self._admission.leave(actor.state.run_id)
+            self._admission.leave(actor.state.run_id)
 
     def _watch_end(self, actor: RunActor) -> None:
         # The tasks of a closed body take a few turns to end; closing the house waits for them.

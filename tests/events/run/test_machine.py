@@ -226,6 +226,11 @@ class Run(RuleBasedStateMachine):
         assert {(x.key, x.due_at) for x in owed if isinstance(x, e.Wake)} == wakes
 
     @invariant()
+    def what_is_busy_is_what_runs(self):
+        running = {k: op for k, op in self.state.open.items() if op.phase is OpPhase.RUNNING}
+        assert self.state.busy == running
+
+    @invariant()
     def what_is_open_was_asked_for_and_is_not_settled(self):
         if self.state.is_finished:
             assert not self.state.open

@@ -132,6 +132,8 @@ class RunState:
     active_since: int | None = None
     """Since when it has been under way again; None while it only waits."""
     open: dict[str, Operation] = field(default_factory=dict)
+    busy: dict[str, Operation] = field(default_factory=dict)
+    """Those of the open ones of which an attempt is under way, or owed: mostly few."""
     settled: dict[str, bool] = field(default_factory=dict)
     """Keys that have an outcome, or that the body has given up; true for inline steps."""
     signals: dict[str, deque[SignalReceived]] = field(default_factory=dict)
@@ -188,7 +190,7 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
     match fact:
         case StepScheduled():
             kind = OpKind.INLINE if fact.function is None else OpKind.STEP
-            state.open[fact.key] = Operation(
+            state.open[fact.key] = state.busy[fact.key] = Operation(
                 fact.key,
                 kind,
                 OpPhase.RUNNING,
@@ -215,10 +217,12 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
         case StepStarted():
             op = state.open[fact.key]
             op.phase, op.attempt, op.started, op.due_at = OpPhase.RUNNING, fact.attempt, True, None
+            state.busy[fact.key] = op
         case StepAttemptFailed():
             op = state.open[fact.key]
             op.phase, op.attempt, op.started = OpPhase.BACKOFF, fact.attempt, False
             op.due_at = fact.retry_at
+            state.busy.pop(fact.key, None)
         case TimerScheduled():
             state.open[fact.key] = Operation(
                 fact.key, OpKind.TIMER, OpPhase.WAITING, due_at=fact.due_at
@@ -228,6 +232,7 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
         case UserInputRequested():
             if fact.about in state.open:
                 state.open[fact.about].phase = OpPhase.WAITING
+                state.busy.pop(fact.about, None)
             state.open[fact.key] = Operation(
                 fact.key, OpKind.INPUT, OpPhase.WAITING, due_at=fact.due_at, question=fact
             )
@@ -314,6 +319,7 @@ def _note(state: RunState, fact: MarkerRecorded | StateChanged | EventEmitted) -
 
 def _settle(state: RunState, key: str) -> Operation:
     op = state.open.pop(key)
+    state.busy.pop(key, None)
     state.settled[key] = op.kind is OpKind.INLINE
     if op.kind is OpKind.STEP and op.phase is OpPhase.WAITING:
         question = recovery_key(key, op.attempt)
@@ -338,8 +344,7 @@ def _count_time(state: RunState, at: int) -> None:
 
 def is_waiting(state: RunState) -> bool:
     """Whether nothing is under way: each open operation waits for a time or for the outside."""
-    ops = state.open.values()
-    return bool(ops) and all(op.phase is not OpPhase.RUNNING or _waits(state, op) for op in ops)
+    return bool(state.open) and all(_waits(state, op) for op in state.busy.values())
 
 
 def _waits(state: RunState, op: Operation) -> bool:
@@ -351,6 +356,7 @@ def _waits(state: RunState, op: Operation) -> bool:
 def _finish(state: RunState, phase: Phase, at: int) -> None:
     state.phase, state.finished_at = phase, at
     state.open.clear()
+    state.busy.clear()
 
 
 def fold(run_id: str, facts: Iterable[tuple[RunFact, int]]) -> RunState:

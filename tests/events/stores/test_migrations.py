@@ -1,0 +1,43 @@
+"""A store that an older agnt5 has written is brought up to date, and loses nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tests.events.stores.log_contract import make, run_row
+
+from agnt5.events.stores import sqlite_schema
+from agnt5.events.stores.sqlite import SqliteLog
+
+
+def test_runs_of_the_first_schema_have_no_queue(tmp_path, monkeypatch):
+    path = tmp_path / "old.db"
+    old = ("queue", "priority")
+    connection = sqlite3.connect(path, isolation_level=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
+        sqlite_schema.migrate(connection, str(path))
+    columns = [name for name in sqlite_schema.RUN_COLUMNS if name not in old]
+    row = run_row("r1")
+    marks = ",".join("?" * len(columns))
+    connection.execute(
+        f"INSERT INTO runs ({','.join(columns)}) VALUES ({marks})",
+        [getattr(row, name) for name in columns],
+    )
+    connection.close()
+    log = SqliteLog(path)
+    try:
+        assert log.runnable() == [row]
+        settled = []
+        log.start(settled.extend)
+        new = run_row("r2", queue="mail", priority=-3)
+        log.append([make("r2", 0, 1, new)])
+    finally:
+        log.close()
+    look = SqliteLog(path, readonly=True)
+    try:
+        assert [one.error for one in settled] == [None]
+        assert look.run_row("r2") == new
+        assert look.run_row("r1") == row
+    finally:
+        look.close()
