@@ -170,6 +170,29 @@ async def test_a_direct_call_in_explicit_mode_is_no_step_unless_it_is_a_task(sto
     assert asked == [":recorded#0", ":recorded#1", ":recorded#2"]
 
 
+async def test_what_a_function_on_a_thread_calls_is_no_step(store):
+    """It runs beside the body, not in it: the order of its calls is nobody's promise."""
+
+    @task
+    async def recorded(n: int) -> int:
+        return n
+
+    @function
+    def blocking(ctx, n: int) -> int:
+        return asyncio.run(recorded(n))
+
+    @function
+    def bare(n: int) -> int:
+        return asyncio.run(recorded(n))
+
+    @workflow
+    async def body(ctx: WorkflowContext) -> int:
+        return await blocking(ctx, 1) + await blocking(1) + await bare(1)
+
+    response, asked = await keys(store, "body")
+    assert (response.output, asked) == (3, [])
+
+
 async def test_modes_nest_and_each_workflow_keeps_its_own(store):
     @function
     async def plain(n: int) -> int:
