@@ -14,6 +14,7 @@ from agnt5.exceptions import (
     OverloadedError,
     PayloadError,
     PayloadTooLargeError,
+    QueryError,
     RecordedError,
     RetryError,
     RunError,
@@ -24,8 +25,10 @@ from agnt5.exceptions import (
     StoreError,
     UnknownComponentError,
     UnknownOutcomeError,
+    UpdateError,
 )
 from agnt5.function import function
+from agnt5.people import UserReply
 from agnt5.policies import BackoffPolicy, BackoffType, RecoveryPolicy, RetryPolicy
 from agnt5.registry import FunctionRegistry, WorkflowRegistry
 from agnt5.responses import (
@@ -60,6 +63,7 @@ __all__ = [
     "OverloadedError",
     "PayloadError",
     "PayloadTooLargeError",
+    "QueryError",
     "RecordedError",
     "RecoveryPolicy",
     "RetryError",
@@ -78,6 +82,8 @@ __all__ = [
     "SubmitResponse",
     "UnknownComponentError",
     "UnknownOutcomeError",
+    "UpdateError",
+    "UserReply",
     "WorkflowContext",
     "WorkflowRegistry",
     "function",

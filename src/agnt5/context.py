@@ -11,6 +11,8 @@ from agnt5.function_context import (
     reset_current_context,
     set_current_context,
 )
+from agnt5.handlers import HandlerCalls
+from agnt5.people import People
 from agnt5.step_calls import StepCalls
 from agnt5.waits import Waits
 
@@ -25,8 +27,8 @@ __all__ = [
 ]
 
 
-class WorkflowContext(StepCalls, Waits):
-    """The body's handle on durability: steps, sleeps, timeouts, questions, signals."""
+class WorkflowContext(StepCalls, Waits, People, HandlerCalls):
+    """The body's handle on durability: steps, sleeps, signals, questions, queries, updates."""
 
     user: None = None
 

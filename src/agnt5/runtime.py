@@ -18,6 +18,7 @@ from agnt5.actors.branch import chain_task_factory
 from agnt5.actors.bus import Bus, BusSettings
 from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.run import CLOSED, RunSettings
+from agnt5.conversations import Conversations
 from agnt5.events.log import EventLog
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
@@ -119,6 +120,7 @@ class Runtime:
             strict_idempotency,
         )
         self.runs = Runs(strict_idempotency=strict_idempotency)
+        self.conversations = Conversations(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -201,6 +203,7 @@ class Runtime:
         with anyio.CancelScope(shield=True):
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
+            self.conversations.close(CLOSED)
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()

@@ -48,14 +48,14 @@ class Body(Protocol):
 class StepFuture(asyncio.Future[Any]):
     """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
 
-    __slots__ = ("_script", "key", "raw")
+    __slots__ = ("_script", "convert", "key")
 
     def __init__(self, script: Body, key: str) -> None:
         super().__init__(loop=script.loop)
         self._script = script
         self.key = key
-        self.raw = False
-        """Whether whoever waits wants the whole outcome, and not just its value."""
+        self.convert: Callable[[Any], object] | None = None
+        """What whoever waits makes of the whole outcome; None: it wants just its value."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Stop waiting: the attempt that may be under way is cancelled."""

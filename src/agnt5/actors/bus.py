@@ -149,6 +149,10 @@ class Bus(Workshop):
             actor = self._load(run_id)
         actor.tell(command, reply, edge=edge)
 
+    def summon(self, run_id: str) -> RunActor:
+        """The actor of a run that is there, which comes into memory if it must."""
+        return self.runs.get(run_id) or self._load(run_id)
+
     def start(self, run_id: str, command: c.QueueRun, digest: str, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
         has_room = self.has_room

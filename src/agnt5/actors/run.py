@@ -119,6 +119,8 @@ class RunActor(EventSourced):
         self._leaving = False
         self._frozen = False
         self._rejected = False
+        self.visitors = 0
+        """How many look at the body just now: it does not leave memory."""
 
     # Life.
 
@@ -328,7 +330,8 @@ class RunActor(EventSourced):
     @property
     def may_park(self) -> bool:
         """Whether nothing is in motion: no letter, no append."""
-        return self.stopped is None and not self._in_flight and self.is_idle
+        is_wanted = self.visitors or self._in_flight
+        return self.stopped is None and not is_wanted and self.is_idle
 
     def park(self) -> None:
         """Record that it is parked, and leave."""

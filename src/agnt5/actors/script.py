@@ -20,6 +20,7 @@ from weakref import WeakSet
 from pydantic import JsonValue
 
 from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spawn
+from agnt5.actors.handlers import Handlers
 from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, Work
@@ -87,6 +88,7 @@ class Script:
         self._outcomes: deque[tuple[Delivery, int]] = deque()
         self._next: tuple[Delivery, int] | None = None
         self._rest = Rest(self, self._pump, context)
+        self.handlers = Handlers(self, channel)
         self._pump_scheduled = False
 
     @property
@@ -117,7 +119,8 @@ class Script:
         if branch is None or branch.script is not self:
             msg = (
                 f"a durable call of run {self.run_id!r} was made outside of its body: in another"
-                " thread, in a step's function, or in a task that the body did not make"
+                " thread, in a step's function, in a query handler or validator, or in a task that"
+                " the body did not make"
             )
             raise RuntimeError(msg)
         return branch
@@ -241,9 +244,12 @@ class Script:
     @property
     def only_waits(self) -> bool:
         """Whether every task of the body waits for us and for nothing else."""
-        if self._replay is not None or self._outcomes or self._next is not None:
-            return False
-        return waits_only_for(self.guards, StepFuture)
+        return self.is_heard and waits_only_for(self.guards, StepFuture)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether its replay is over and it was handed all that there is."""
+        return self._replay is None and not self._outcomes and self._next is None
 
     # Handing over.
 
@@ -311,7 +317,7 @@ class Script:
                 if self.main is not None:
                     self.main.cancel()
             case f.UpdateReceived():
-                pass
+                self.handlers.deliver(delivery)
             case _:
                 future = self._futures.pop(delivery.key, None)
                 _, original = self._works.settle(delivery.key)
@@ -325,6 +331,7 @@ class Script:
             self._channel.command(command)
         for key, attempt in replay.owed.items():
             self.execute(key, attempt)
+        self.handlers.go_live()
 
     def _diverge(self, how: str) -> None:
         if self._replay is not None:

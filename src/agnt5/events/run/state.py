@@ -35,6 +35,7 @@ from agnt5.events.run.facts import (
     SignalConsumed,
     SignalReceived,
     SignalReturned,
+    SignalTimedOut,
     StateChanged,
     StepAttemptFailed,
     StepCompleted,
@@ -132,6 +133,8 @@ class RunState:
     consumed: dict[str, SignalReceived] = field(default_factory=dict)
     """What each settled wait for a signal was given."""
     signal_ids: set[str] = field(default_factory=set)
+    answers: dict[str, UserReplied | UserInputExpired | None] = field(default_factory=dict)
+    """What came of each question, by its key, in the order in which they were asked."""
     children: dict[str, ChildStarted] = field(default_factory=dict)
     """Those that have not ended yet, whether or not the body still waits for them."""
     updates: dict[str, UpdateAnswered | None] = field(default_factory=dict)
@@ -191,8 +194,11 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
             state.values.update(fact.state or {})
             for name in fact.deleted or ():
                 state.values.pop(name, None)
-        case TimerFired() | UserReplied() | UserInputExpired() | OperationCancelled():
+        case TimerFired() | SignalTimedOut() | OperationCancelled():
             _settle(state, fact.key)
+        case UserReplied() | UserInputExpired():
+            _settle(state, fact.key)
+            state.answers[fact.key] = fact
         case StepStarted():
             op = state.open[fact.key]
             op.phase, op.attempt, op.started, op.due_at = OpPhase.RUNNING, fact.attempt, True, None
@@ -205,8 +211,11 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
                 fact.key, OpKind.TIMER, OpPhase.WAITING, due_at=fact.due_at
             )
         case SignalAwaited():
-            state.open[fact.key] = Operation(fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name)
+            state.open[fact.key] = Operation(
+                fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name, due_at=fact.due_at
+            )
         case UserInputRequested():
+            state.answers[fact.key] = None
             state.open[fact.key] = Operation(
                 fact.key, OpKind.INPUT, OpPhase.WAITING, due_at=fact.due_at, question=fact
             )
