@@ -30,6 +30,7 @@ TOPICS = [
     "SignalAwaited",
     "SignalReceived",
     "SignalConsumed",
+    "SignalTimedOut",
     "SignalReturned",
     "UserInputRequested",
     "UserReplied",
