@@ -489,7 +489,8 @@ class TestQuestions:
     )
     def test_a_second_answer_is_late(self, settled):
         """The first one stands."""
-        running(question("q"), settled).when(c.SubmitAnswer("fine", "q")).then()
+        late = c.SubmitAnswer("fine", "q")
+        running(question("q"), settled).when(late).refuses(InvalidInputError, "'q'")
 
     def test_an_answer_is_taken_while_the_run_is_suspended(self):
         """A person's work is recorded."""
