@@ -165,9 +165,9 @@ async def test_an_answer_in_time_ends_the_wait(timed):
     assert (await client.wait_for_result("r", 10)).output == "early"
 
 
-async def test_a_wait_for_a_signal_that_ends(timed):
+async def test_a_wait_for_a_signal_that_ends(store):
     """A signal that comes later is for the next wait."""
-    client, clock = timed
+    clock = ManualClock()
 
     @workflow
     async def waits(ctx):
@@ -181,20 +181,22 @@ async def test_a_wait_for_a_signal_that_ends(timed):
             await ctx.signal("go", 0)
         return got
 
-    await client.submit("waits", {}, "workflow", run_id="r")
-    await written(client.runtime)
-    clock.advance(9)
-    await client.signal("r", "go", 1)
-    await written(client.runtime)
-    clock.advance(9.9)
-    await written(client.runtime)
-    clock.advance(0.2)
-    await written(client.runtime)
-    await client.signal("r", "go", 2)
-    waiting = asyncio.ensure_future(client.wait_for_result("r", 10))
-    await play(client.runtime, clock, waiting.done)
-    assert (await waiting).output == [1, "late", 2]
-    assert (await event_types(client, "r")).count("signal.timed_out") == 2
+    async with Runtime(store, clock=clock, park_after=9999) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("waits", {}, "workflow", run_id="r")
+        await written(runtime)
+        clock.advance(9)
+        await client.signal("r", "go", 1)
+        await written(runtime)
+        clock.advance(9.9)
+        await written(runtime)
+        clock.advance(0.2)
+        await written(runtime)
+        await client.signal("r", "go", 2)
+        waiting = asyncio.ensure_future(client.wait_for_result("r", 10))
+        await play(runtime, clock, waiting.done)
+        assert (await waiting).output == [1, "late", 2]
+        assert (await event_types(client, "r")).count("signal.timed_out") == 2
 
 
 async def test_signals_that_time_out_replay(store):
