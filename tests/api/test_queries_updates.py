@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 import pytest
-from tests.api.helpers import event_types, python, until, written
+from tests.api.helpers import event_types, play, python, until, written
 
 from agnt5 import (
     AsyncClient,
@@ -20,6 +20,7 @@ from agnt5 import (
     function,
     workflow,
 )
+from agnt5.actors.clock import ManualClock
 
 
 @pytest.fixture
@@ -101,6 +102,45 @@ async def test_a_run_that_parks_at_once_can_be_asked(store):
         for _ in range(3):
             assert await client.query("r", "items") == {}
             await until(lambda: "r" not in runtime._bus.runs)
+
+
+async def test_a_run_that_is_looked_at_stays(store):
+    """As long as somebody looks, and no longer."""
+    clock = ManualClock()
+    async with Runtime(store, clock=clock) as runtime:
+        define()
+        client = AsyncClient(runtime=runtime)
+        await client.submit("basket", {}, "workflow", run_id="r")
+        await written(runtime)
+        actor = runtime._bus.runs["r"]
+        actor.visitors += 1
+        for _ in range(3):
+            clock.advance(100)
+            await written(runtime)
+        assert runtime._bus.runs["r"] is actor
+        assert await client.query("r", "items") == {}
+        actor.visitors -= 1
+        assert await client.query("r", "items") == {}
+        await play(runtime, clock, lambda: "r" not in runtime._bus.runs)
+
+
+async def test_a_query_waits_until_the_replay_is_over(store):
+    """It is not answered from the middle of the past."""
+
+    @workflow
+    async def slow(ctx):
+        seen = []
+        ctx.set_query_handler("seen", lambda: list(seen))
+        for n in range(3):
+            seen.append(await ctx.step(f"{n}", lambda n=n: n))
+            await asyncio.sleep(0.02)
+        await ctx.wait_for_signal("end")
+
+    async with Runtime(store) as runtime:
+        await AsyncClient(runtime=runtime).submit("slow", {}, "workflow", run_id="r")
+        await until(lambda: ":signal:end#0" in runtime._bus.runs["r"].state.open)
+    async with Runtime(store) as runtime:
+        assert await AsyncClient(runtime=runtime).query("r", "seen") == [0, 1, 2]
 
 
 async def test_a_query_is_answered_at_once_after_submit(client):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from tests.laws.crashing_log import CrashingLog
+from tests.laws.crashing_log import Crash, CrashingLog
 from tests.laws.test_crash import examples
-from tests.laws.world import RUN, Life, World
+from tests.laws.world import RUN, Life, World, boundaries, run, some
 
 from agnt5 import (
     InvalidInputError,
@@ -23,6 +25,7 @@ from agnt5 import (
     StepTimeoutError,
     UpdateError,
     WorkflowContext,
+    WorkflowRegistry,
     workflow,
 )
 from agnt5.events.run import commands as c
@@ -31,6 +34,7 @@ from agnt5.exceptions import AGNT5Error
 from agnt5.runs import NewRun
 
 OPTIONS = [{"id": "yes"}, {"id": "no"}]
+FIXED = [("ask", "no", 5000), ("signal", "a", None), ("sleep", None, 2), ("signal", "b", 9000)]
 QUIET = 24
 
 waits = (
@@ -42,8 +46,9 @@ waits = (
 
 
 @workflow(name="laws_outside")
-async def body(ctx: WorkflowContext, plan: list[Any]) -> list[Any]:
+async def body(ctx: WorkflowContext, plan: list[Any] | None = None) -> list[Any]:
     """Waits for one thing after the other, and answers meanwhile."""
+    plan = FIXED if plan is None else plan
     seen: list[Any] = []
     total = [0]
 
@@ -153,8 +158,6 @@ class Outside(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        from agnt5 import WorkflowRegistry
-
         WorkflowRegistry.clear()
         WorkflowRegistry.register(body)
         self.runner = asyncio.Runner()
@@ -379,6 +382,87 @@ class Outside(RuleBasedStateMachine):
 
         self.do(close())
         self.runner.close()
+
+
+# A crash at every boundary.
+
+
+class Persistent:
+    """Somebody outside who says everything, under the same ids, until it is acknowledged."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+
+    async def __call__(self, life: Life) -> None:
+        """One life's worth of it."""
+        runs, talks = life.runtime.runs, life.runtime.conversations
+        while not life.world.disk.log.read(RUN):
+            if life.log.crashed:
+                return
+            await asyncio.sleep(0)
+        for what, say in (
+            ("early", lambda: self.both(talks)),
+            ("answer", lambda: talks.answer(RUN, "yes", c.SubmitAnswer(None, ":wait_for_user#0"))),
+            ("look", lambda: talks.query(RUN, "look", (), {})),
+            ("a", lambda: runs.signal(RUN, "a", 1, "a1")),
+            ("late", lambda: talks.update(RUN, "add", 3, "u3", None)),
+            ("b", lambda: runs.signal(RUN, "b", 2, "b1")),
+        ):
+            if what not in self.said:
+                try:
+                    self.said[what] = await say()
+                except AGNT5Error:
+                    if not life.log.crashed:
+                        raise
+                    return
+
+    async def both(self, talks: Any) -> Any:
+        """Two updates at once."""
+        return await asyncio.gather(*(talks.update(RUN, "add", n, f"u{n}", None) for n in (1, 2)))
+
+
+async def told(crashes: Sequence[Crash], latency: int, park_after: float) -> tuple[World, Any]:
+    """A run that is told everything, through these crashes."""
+    world = World("FIXED", name="laws_outside", latency=latency, park_after=park_after)
+    outside = Persistent()
+    for crash in crashes:
+        if not (await world.live(crash, outside)).crashed:
+            break
+    if not world.disk.ended:
+        await world.live(meanwhile=outside)
+    world.check_history()
+    return world, outside.said
+
+
+@pytest.mark.parametrize("latency", [0, 3])
+@pytest.mark.parametrize("park_after", [0.0, 100.0])
+def test_a_crash_at_any_boundary_loses_nothing_that_was_said(latency, park_after):
+    """Not a signal, not an answer, not an update, of those that were acknowledged or tried again.
+
+    The run ends as the calm one, and every update is answered once, with the same value.
+    """
+    WorkflowRegistry.register(body)
+
+    def check(crashes: Sequence[Crash]) -> World:
+        world, said = run(told(crashes, latency, park_after))
+        seen = [["answer", "yes"], ["signal", 1], ["slept", None], ["signal", 2]]
+        assert world.outcome() == ("completed", repr(seen)), world.describe()
+        assert not world.problems, [*world.problems, world.describe()]
+        assert said.get("early", [[2, 1], [4, 2]]) == [[2, 1], [4, 2]]
+        assert said.get("late", [6, 3]) == [6, 3]
+        facts = world.disk.facts(RUN)
+        answered = [fact for fact in facts if isinstance(fact, f.UpdateAnswered)]
+        assert {fact.update_id: fact.output for fact in answered} == {
+            "u1": [2, 1],
+            "u2": [4, 2],
+            "u3": [6, 3],
+        }
+        assert len(answered) == 3
+        return world
+
+    calm = check(())
+    for crash in some(boundaries(calm), 60):
+        check((crash,))
 
 
 TestOutside = Outside.TestCase
