@@ -234,7 +234,8 @@ class Conversations:
             if state.is_finished or state.phase is Phase.SUSPENDED:
                 raise _not_under_way(state.run_id, state.phase.name.lower(), refusal)
             script = actor.script
-            if script is not None:
+            # Asked before it rests: what was handed over last must have had its consequences.
+            if script is not None and script.is_heard:
                 rested: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 Rest(script, partial(_reply, rested, None), bus.context).wait()
                 await rested

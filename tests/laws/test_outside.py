@@ -34,7 +34,7 @@ from agnt5.exceptions import AGNT5Error
 from agnt5.runs import NewRun
 
 OPTIONS = [{"id": "yes"}, {"id": "no"}]
-FIXED = [("ask", "no", 5000), ("signal", "a", None), ("sleep", None, 2), ("signal", "b", 9000)]
+FIXED = [("ask", None, None), ("signal", "a", None), ("sleep", None, 2), ("signal", "b", None)]
 QUIET = 24
 
 waits = (
