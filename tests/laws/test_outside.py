@@ -461,7 +461,7 @@ def test_a_crash_at_any_boundary_loses_nothing_that_was_said(latency, park_after
         return world
 
     calm = check(())
-    for crash in some(boundaries(calm), 60):
+    for crash in some(boundaries(calm), 30):
         check((crash,))
 
 
