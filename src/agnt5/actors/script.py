@@ -72,16 +72,8 @@ class Script:
         self._input = run_input
         self._channel = channel
         self._context = context
-        self._replay: Replay | None = None
-        if history:
-            self._replay = Replay(
-                Walk(state, history, times),
-                set(state.open) | set(state.settled) | state.noted,
-                self,
-                self._diverge,
-                context=context,
-                stall_limit_s=stall_limit_s,
-            )
+        walk = Walk(state, history, times) if history else None
+        self._replay = None if walk is None else self._replay_of(walk, stall_limit_s)
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
         self._works = Works(self, channel, context)
@@ -90,6 +82,13 @@ class Script:
         self._rest = Rest(self, self._pump, context)
         self.handlers = Handlers(self, channel)
         self._pump_scheduled = False
+
+    def _replay_of(self, walk: Walk, stall_limit_s: float) -> Replay:
+        state = self.state
+        known = set(state.open) | set(state.settled) | state.noted
+        return Replay(
+            walk, known, self, self._diverge, context=self._context, stall_limit_s=stall_limit_s
+        )
 
     @property
     def replaying(self) -> bool:
