@@ -17,6 +17,7 @@ from agnt5.exceptions import (
     OverloadedError,
     PayloadError,
     PayloadTooLargeError,
+    QueryError,
     RecordedError,
     RetryError,
     RunError,
@@ -29,10 +30,12 @@ from agnt5.exceptions import (
     StoreError,
     UnknownComponentError,
     UnknownOutcomeError,
+    UpdateError,
     WebhookVerificationError,
 )
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
+from agnt5.people import UserReply
 from agnt5.policies import (
     BackoffPolicy,
     BackoffType,
@@ -84,6 +87,7 @@ __all__ = [
     "OverloadedError",
     "PayloadError",
     "PayloadTooLargeError",
+    "QueryError",
     "Queue",
     "RateLimit",
     "RecordedError",
@@ -109,6 +113,8 @@ __all__ = [
     "TriggerSpec",
     "UnknownComponentError",
     "UnknownOutcomeError",
+    "UpdateError",
+    "UserReply",
     "WebhookResponse",
     "WebhookVerificationError",
     "WorkflowContext",

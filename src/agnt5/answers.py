@@ -98,6 +98,12 @@ def _questions(state: RunState) -> list[dict[str, Any]]:
             "question": question.question,
             "input_type": question.input_type,
             "options": question.options,
+            "allow_custom": question.allow_custom,
+            "skippable": question.skippable,
+            "assignees": question.assignees,
+            "due_at": maybe(question.due_at),
+            "on_timeout": question.on_timeout,
+            "shown": question.shown,
         }
         for question in asked
     ]

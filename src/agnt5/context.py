@@ -14,6 +14,8 @@ from agnt5.function_context import (
     reset_current_context,
     set_current_context,
 )
+from agnt5.handlers import HandlerCalls
+from agnt5.people import People
 from agnt5.scopes import Scopes
 from agnt5.waits import Waits
 
@@ -30,8 +32,8 @@ __all__ = [
 ]
 
 
-class WorkflowContext(DirectCalls, ChildCalls, Waits, Scopes):
-    """The body's handle on durability: steps, child runs, sleeps, questions, signals, state."""
+class WorkflowContext(DirectCalls, ChildCalls, Waits, People, HandlerCalls, Scopes):
+    """The body's handle on durability: steps, children, sleeps, questions, signals, state."""
 
 
 def running_body() -> WorkflowContext | None:

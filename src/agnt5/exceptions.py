@@ -26,6 +26,7 @@ Split by whose fault it is::
     │   └── StaleEpochError           this owner has lost its right to write
     ├── RuntimeClosedError            the runtime is shutting down or was closed
     ├── OverloadedError               a bounded queue is full; try again later
+    ├── QueryError, UpdateError       a run could not answer a query, or an update
     ├── StateError                    yours: state was used wrongly
     │   └── StateConflictError        somebody else has changed a value since it was read
     ├── CheckpointError
@@ -323,6 +324,18 @@ class OverloadedError(AGNT5Error):
     """A bounded queue is full. Nothing was written; try again later."""
 
     code = "OVERLOADED"
+
+
+class QueryError(AGNT5Error):
+    """A run could not be asked: no handler of that name, not under way, or its handler failed."""
+
+    code = "QUERY_FAILED"
+
+
+class UpdateError(AGNT5Error):
+    """The handler of an update did not answer: its run ended, is suspended, or lost the handler."""
+
+    code = "UPDATE_FAILED"
 
 
 class RunError(AGNT5Error):

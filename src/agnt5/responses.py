@@ -32,6 +32,7 @@ class RunStatus(StrEnum):
 
 
 _ENDED = {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMEOUT}
+_PAUSED = {RunStatus.PAUSED, RunStatus.AWAITING_INPUT, RunStatus.AWAITING_USER_INPUT}
 _RUNS = {RunStatus.STARTED, RunStatus.RUNNING}
 
 
@@ -75,6 +76,11 @@ class RunResponse:
     def is_success(self) -> bool:
         """Whether the run completed."""
         return self.status_code == HTTPStatus.OK and self.status is RunStatus.COMPLETED
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a person."""
+        return self.status in _PAUSED
 
     @property
     def is_pending(self) -> bool:
@@ -219,6 +225,11 @@ class StatusResponse:
     def is_complete(self) -> bool:
         """Whether the run has ended, in whatever way."""
         return self.status in _ENDED
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run waits for a person."""
+        return self.status in _PAUSED
 
     @property
     def is_running(self) -> bool:

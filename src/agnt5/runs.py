@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from agnt5.actors.bus import Bus
 from agnt5.actors.run import CLOSED
+from agnt5.actors.settings import Watcher
 from agnt5.answers import events_response, maybe, response_of, status_response, when
 from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
@@ -52,6 +53,8 @@ class Runs:
 
     def __init__(self, *, strict_idempotency: bool, queues: Collection[str] = ()) -> None:
         self.components = RegisteredComponents()
+        self.watchers: list[Watcher] = []
+        """Other desks that are told of the fate of runs."""
         self._bus: Bus | None = None
         self._strict = strict_idempotency
         self._queues = queues
@@ -87,19 +90,25 @@ class Runs:
 
     # Told by the bus.
 
-    def ended(self, state: RunState, terminal: f.Terminal) -> None:  # noqa: ARG002 - the port's shape
+    def ended(self, state: RunState, terminal: f.Terminal) -> None:
         """A run has ended."""
         _tell(self._waiters, state)
         _tell(self._impatient, state)
+        for watcher in self.watchers:
+            watcher.ended(state, terminal)
 
     def paused(self, state: RunState) -> None:
         """A run waits for a person, or is suspended."""
         _tell(self._impatient, state)
         if state.phase is Phase.SUSPENDED:
             _tell(self._waiters, state)
+        for watcher in self.watchers:
+            watcher.paused(state)
 
     def answered(self, state: RunState, answer: f.UpdateAnswered) -> None:
         """A run has answered an update."""
+        for watcher in self.watchers:
+            watcher.answered(state, answer)
 
     # Asked by clients.
 
@@ -128,7 +137,7 @@ class Runs:
         (self._impatient if pauses else self._waiters).setdefault(run_id, []).append(waiter)
         try:
             if pauses or not self.bus.is_under_way(run_id):
-                row = await self._row(run_id)
+                row = await self.row(run_id)
                 over = row.status in {"completed", "failed", "cancelled", "suspended"}
                 if over or (pauses and row.status == "awaiting_user_input"):
                     return await self.get_result(run_id)
@@ -138,14 +147,14 @@ class Runs:
 
     async def get_status(self, run_id: str) -> StatusResponse:
         """Where a run is."""
-        row = await self._row(run_id)
+        row = await self.row(run_id)
         return status_response(row)
 
     async def get_result(self, run_id: str) -> RunResponse:
         """A run's outcome as it stands; unfinished and unknown runs are answered, not raised."""
         log = self.bus.log
         try:
-            row = await self._row(run_id)
+            row = await self.row(run_id)
         except RunNotFoundError as error:
             detail = RunErrorDetail("NOT_FOUND", str(error))
             return RunResponse(run_id, 404, RunStatus.UNKNOWN, error=detail)
@@ -165,7 +174,7 @@ class Runs:
 
     async def get_events(self, run_id: str) -> EventsResponse:
         """Every recorded event of a run, in the public vocabulary."""
-        row = await self._row(run_id)
+        row = await self.row(run_id)
         stored = await self.look(self.bus.log.read, run_id)
         return events_response(row, stored)
 
@@ -190,7 +199,7 @@ class Runs:
 
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; the request is durable when this returns."""
-        await self._command(run_id, c.RequestCancel(reason))
+        await self.command(run_id, c.RequestCancel(reason))
         return await self.get_status(run_id)
 
     async def signal(
@@ -202,25 +211,11 @@ class Runs:
             raise InvalidInputError(msg)
         encoded = self.bus.encode(payload, f"payload of signal {name!r}")
         unique = signal_id or self.bus.ids.event_id()
-        await self._command(run_id, c.SendSignal(unique, name, encoded))
-
-    async def answer(self, run_id: str, answer: object, key: str | None = None) -> None:
-        """Answer the question that a run waits with; durable when this returns."""
-        if isinstance(answer, (list, tuple)):
-            answer = ",".join(map(str, answer))
-        if isinstance(answer, str):
-            if answer in {"__skip__", "__skipped__"}:
-                answer = None
-            elif answer.startswith("__custom__:"):
-                answer = answer.removeprefix("__custom__:")
-        if answer is not None and not isinstance(answer, str):
-            msg = f"an answer is a text, a list of texts or None, not {answer!r}"
-            raise InvalidInputError(msg)
-        await self._command(run_id, c.SubmitAnswer(answer, key))
+        await self.command(run_id, c.SendSignal(unique, name, encoded))
 
     async def unsuspend(self, run_id: str) -> None:
         """Try a suspended run again with the code that is here now."""
-        row = await self._row(run_id)
+        row = await self.row(run_id)
         if row.status != "suspended":
             msg = f"run {run_id!r} is {row.status}, not suspended: there is nothing to resume"
             raise InvalidInputError(msg)
@@ -253,7 +248,7 @@ class Runs:
         lock = self._keys.setdefault(scope, asyncio.Lock())
         async with lock:
             bound = await self.look(self.bus.log.key_binding, scope)
-            row = None if bound is None else await self._row(bound.run_id)
+            row = None if bound is None else await self.row(bound.run_id)
             lost = row is not None and row.status in {"failed", "cancelled"}
             if bound is None or row is None or (lost and new.delivery is None):
                 replaces = bound.run_id if bound else None
@@ -276,7 +271,7 @@ class Runs:
         scope = duplicate_scope(new.queue, new.deduplication_id)
         async with self._keys.setdefault(scope, asyncio.Lock()):
             bound = await self.look(self.bus.log.key_binding, scope)
-            row = None if bound is None else await self._row(bound.run_id)
+            row = None if bound is None else await self.row(bound.run_id)
             if row is not None and row.finished_at is None:
                 return row.run_id, row
             both = (replaces, bound.run_id if bound else None)
@@ -335,7 +330,8 @@ class Runs:
             raise InvalidInputError(msg)
         logger.warning("%s; the earlier run is answered", msg)
 
-    async def _command(self, run_id: str, command: c.RunCommand) -> None:
+    async def command(self, run_id: str, command: c.RunCommand) -> None:
+        """Send a command; what it decides is durable when this returns."""
         await self._asked(lambda reply: self.bus.send(run_id, command, reply, edge=True))
 
     async def _asked(self, ask: Callable[[Callable[[BaseException | None], None]], None]) -> None:
@@ -362,7 +358,12 @@ class Runs:
                 raise CLOSED from None
             raise
 
-    async def _row(self, run_id: str) -> RunRow:
+    async def row(self, run_id: str) -> RunRow:
+        """The index row of a run.
+
+        Raises:
+            RunNotFoundError: When there is none.
+        """
         row = await self.look(self.bus.log.run_row, run_id)
         if row is None:
             msg = f"there is no run {run_id!r} in this store"

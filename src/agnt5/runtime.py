@@ -20,6 +20,7 @@ from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
+from agnt5.conversations import Conversations
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.run.retry import StepDefaults
@@ -167,6 +168,7 @@ class Runtime:
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
+        self.conversations = Conversations(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -262,6 +264,7 @@ class Runtime:
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
             self.entities.close()
+            self.conversations.close(CLOSED)
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()

@@ -1,4 +1,4 @@
-"""What a workflow waits for: time, signals, people."""
+"""What a workflow waits for: time, and signals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from agnt5.calls import line_of, microseconds
 from agnt5.events.keys import operation_key
 from agnt5.events.run import commands as c
 from agnt5.timeouts import DurableTimeout
-from agnt5.types import Json
 
 
 class Waits(BodyContext):
-    """Sleeps, timeouts, signals, questions."""
+    """Sleeps, timeouts, signals."""
 
     # Time.
 
@@ -55,50 +54,37 @@ class Waits(BodyContext):
         key = operation_key(branch.path, name, branch.occurrence(name))
         return self.script.request(key, lambda: c.RequestTimer(key, delay_us, line), line=line)
 
-    # The outside.
+    # Signals.
 
-    def wait_for_signal(self, name: str) -> Awaitable[Any]:
+    def wait_for_signal(self, name: str, *, timeout: float | None = None) -> Awaitable[Any]:
         """Wait for the next signal of this name and return its payload.
 
-        Signals that came earlier and were not consumed are taken first, in order.
+        Signals that came earlier and were not consumed are taken first, in order. One that comes
+        when the time is over is kept for the next wait.
+
+        Args:
+            name: The name.
+            timeout: Seconds to wait; recorded, so that it holds across restarts. Without limit if
+                None.
+
+        Raises:
+            ValueError: When the name or the timeout is none.
+            StepTimeoutError: When awaited: the time is over.
         """
+        return self._signal(name, timeout, line_of(2))
+
+    def signal(self, name: str, timeout: float | None = None) -> Awaitable[Any]:
+        """Another spelling of :meth:`wait_for_signal`."""
+        return self._signal(name, timeout, line_of(2))
+
+    def _signal(self, name: str, timeout: float | None, line: str) -> StepFuture:
         if not isinstance(name, str) or not name:
             msg = f"a signal's name must be a text that is not empty, not {name!r}"
             raise ValueError(msg)
-        line, branch = line_of(2), self.script.place()
-        label = f"signal:{name}"
+        what = "the timeout of a wait for a signal"
+        timeout_us = None if timeout is None else microseconds(timeout, what)
+        branch, label = self.script.place(), f"signal:{name}"
         key = operation_key(branch.path, label, branch.occurrence(label))
-        return self.script.request(key, lambda: c.RequestSignal(key, name, line), line=line)
-
-    def wait_for_user(
-        self,
-        question: str,
-        input_type: str = "text",
-        options: list[dict[str, Json]] | None = None,
-        *,
-        allow_custom: bool = False,
-        skippable: bool = False,
-    ) -> Awaitable[str | None]:
-        """Ask a person and wait for the answer, for days if need be.
-
-        Args:
-            question: What the person is asked.
-            input_type: ``text``, ``approval``, ``select`` or ``multiselect``.
-            options: Dicts with ``id`` and ``label``.
-            allow_custom: Whether an answer may be none of the options.
-            skippable: Whether the person may decline to answer; the result is None then.
-
-        Returns:
-            The answer: a text, an option's id, or several ids joined with commas.
-        """
-        known = {"text", "approval", "select", "selection", "multiselect", "choice"}
-        if input_type not in known:
-            msg = f"unknown input_type {input_type!r}; known: {', '.join(sorted(known))}"
-            raise ValueError(msg)
-        line, branch = line_of(2), self.script.place()
-        key = operation_key(branch.path, "wait_for_user", branch.occurrence("wait_for_user"))
-
-        def command() -> c.RequestInput:
-            return c.RequestInput(key, question, input_type, options, allow_custom, skippable, line)
-
-        return self.script.request(key, command, line=line)
+        return self.script.request(
+            key, lambda: c.RequestSignal(key, name, line, timeout_us), line=line
+        )

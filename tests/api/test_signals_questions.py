@@ -242,7 +242,7 @@ async def test_invalid_answers_are_refused(client, case):
 
 
 async def test_an_answer_counts_once(client):
-    """A second answer to an answered question is refused, unless it names the question: no-op."""
+    """The same answer again changes nothing; another one is refused, and so is one to nothing."""
 
     @workflow
     async def asks(ctx):
@@ -253,7 +253,9 @@ async def test_an_answer_counts_once(client):
     response = await client.run("asks", {}, "workflow", timeout=10)
     key = response.metadata["key"]
     await client.resume(response.run_id, "1", key=key)
-    await client.resume(response.run_id, "again", key=key)
+    await client.resume(response.run_id, "1", key=key)
+    with pytest.raises(InvalidInputError, match="answered before, with '1'"):
+        await client.resume(response.run_id, "again", key=key)
     paused = await client.get_result(response.run_id)
     async with asyncio.timeout(10):
         while paused.metadata.get("question") != "Second?":

@@ -115,6 +115,13 @@ GOLDEN: dict[str, tuple[Fact, Fact]] = {
         f.SignalConsumed(key=":signal:go#0", signal_id="s1", payload=[1]),
         f.SignalConsumed(key=":signal:go#0", signal_id="s1", payload=None),
     ),
+    "SignalAwaited.v1+": (
+        f.SignalAwaited(
+            key=":signal:go#0", name="go", line="app.py:4", due_at=1_700_000_000_000_001
+        ),
+        f.SignalAwaited(key=":signal:go#0", name="go", line=None, due_at=None),
+    ),
+    "SignalTimedOut.v1": (f.SignalTimedOut(key=":signal:go#0"), f.SignalTimedOut(key="")),
     "SignalReturned.v1": (
         f.SignalReturned(key=":signal:go#0", signal_id="s1"),
         f.SignalReturned(key="", signal_id=""),

@@ -32,6 +32,7 @@ TOPICS = [
     "SignalAwaited",
     "SignalReceived",
     "SignalConsumed",
+    "SignalTimedOut",
     "SignalReturned",
     "UserInputRequested",
     "UserReplied",

@@ -101,6 +101,7 @@ def test_attempts_are_of_functions():
         (awaited("s"), ["signal.awaited"]),
         (received("1"), ["signal.received"]),
         (f.SignalConsumed(key="s", signal_id="1"), ["signal.consumed"]),
+        (f.SignalTimedOut(key="s"), ["signal.timed_out"]),
         (f.SignalReturned(key="s", signal_id="1"), ["signal.returned"]),
         (question("q"), ["approval.requested", "workflow.paused"]),
         (f.UserReplied(key="q", answer="x"), ["approval.resolved", "workflow.resumed"]),

@@ -21,7 +21,15 @@ from agnt5.events.run.state import RunState, evolve
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import StaleEpochError
 
-OUTCOMES = {"StepCompleted", "StepFailed", "TimerFired", "SignalConsumed", "UserReplied"}
+OUTCOMES = {
+    "StepCompleted",
+    "StepFailed",
+    "TimerFired",
+    "SignalConsumed",
+    "SignalTimedOut",
+    "UserReplied",
+    "UserInputExpired",
+}
 TERMINAL = {"RunCompleted", "RunFailed", "RunCancelled"}
 
 

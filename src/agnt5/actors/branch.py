@@ -48,7 +48,7 @@ class Body(Protocol):
 class StepFuture(asyncio.Future[Any]):
     """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
 
-    __slots__ = ("_script", "key", "raw", "run_id")
+    __slots__ = ("_script", "convert", "key", "run_id")
     run_id: str
     """Of a child: its run. Other calls have none."""
 
@@ -56,8 +56,8 @@ class StepFuture(asyncio.Future[Any]):
         super().__init__(loop=script.loop)
         self._script = script
         self.key = key
-        self.raw = False
-        """Whether whoever waits wants the whole outcome, and not just its value."""
+        self.convert: Callable[[Any], object] | None = None
+        """What whoever waits makes of the whole outcome; None: it wants just its value."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Stop waiting: the attempt that may be under way is cancelled."""

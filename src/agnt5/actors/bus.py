@@ -144,6 +144,10 @@ class Bus(Workshop):
             actor = self._load(run_id)
         actor.tell(command, reply, edge=edge)
 
+    def summon(self, run_id: str) -> RunActor:
+        """The actor of a run that is there, which comes into memory if it must."""
+        return self.runs.get(run_id) or self._load(run_id)
+
     def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
         may_begin = self.has_room and self._admission.admit(run_id, command.queue, begun=False)

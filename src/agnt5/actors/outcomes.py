@@ -35,8 +35,10 @@ def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
             future.set_result(None)
         case f.SignalConsumed():
             future.set_result(_decoded(outcome.payload, outcome.key))
+        case f.SignalTimedOut():
+            _time_out(future, f"no signal came for {outcome.key!r} in time")
         case f.UserReplied():
-            future.set_result(outcome if future.raw else outcome.answer)
+            future.set_result(future.convert(outcome) if future.convert else outcome.answer)
         case f.UserInputExpired():
             _expire(future, outcome)
         case f.ChildFinished():
@@ -47,9 +49,13 @@ def settle(future: StepFuture, outcome: f.Outcome, original: object) -> None:
 
 def _expire(future: StepFuture, expired: f.UserInputExpired) -> None:
     if expired.answer is not None:
-        future.set_result(expired if future.raw else expired.answer)
+        future.set_result(future.convert(expired) if future.convert else expired.answer)
         return
-    future.set_exception(StepTimeoutError(f"nobody answered {expired.key!r} in time"))
+    _time_out(future, f"nobody answered {expired.key!r} in time")
+
+
+def _time_out(future: StepFuture, message: str) -> None:
+    future.set_exception(StepTimeoutError(message))
     future._log_traceback = False  # noqa: SLF001
 
 

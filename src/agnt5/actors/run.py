@@ -62,6 +62,8 @@ class RunActor(EventSourced):
         self._leaving = False
         self._frozen = False
         self._rejected = False
+        self.visitors = 0
+        """How many look at the body just now: it does not leave memory."""
 
     # Life.
 
@@ -306,7 +308,8 @@ class RunActor(EventSourced):
     @property
     def may_park(self) -> bool:
         """Whether nothing is in motion: no letter, no append."""
-        at_rest = self.stopped is None and not self._in_flight and self.is_idle
+        is_wanted = self.visitors or self._in_flight
+        at_rest = self.stopped is None and not is_wanted and self.is_idle
         return at_rest and not self._house.family.has_errands(self.state.run_id)
 
     def park(self) -> None:

@@ -20,6 +20,7 @@ from weakref import WeakSet
 from pydantic import JsonValue
 
 from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spawn
+from agnt5.actors.handlers import Handlers
 from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, Work
@@ -75,23 +76,23 @@ class Script:
         self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
         self._context = context
-        self._replay: Replay | None = None
-        if history:
-            self._replay = Replay(
-                Walk(state, history, times),
-                set(state.open) | set(state.settled) | state.noted,
-                self,
-                self._diverge,
-                context=context,
-                stall_limit_s=stall_limit_s,
-            )
+        walk = Walk(state, history, times) if history else None
+        self._replay = None if walk is None else self._replay_of(walk, stall_limit_s)
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
         self._works = Works(self, channel, context)
         self._outcomes: deque[tuple[Delivery, int]] = deque()
         self._next: tuple[Delivery, int] | None = None
         self._rest = Rest(self, self._pump, context)
+        self.handlers = Handlers(self, channel)
         self._pump_scheduled = False
+
+    def _replay_of(self, walk: Walk, stall_limit_s: float) -> Replay:
+        state = self.state
+        known = set(state.open) | set(state.settled) | state.noted
+        return Replay(
+            walk, known, self, self._diverge, context=self._context, stall_limit_s=stall_limit_s
+        )
 
     @property
     def replaying(self) -> bool:
@@ -121,7 +122,8 @@ class Script:
         if branch is None or branch.script is not self:
             msg = (
                 f"a durable call of run {self.run_id!r} was made outside of its body: in another"
-                " thread, in a step's function, or in a task that the body did not make"
+                " thread, in a step's function, in a query handler or validator, or in a task that"
+                " the body did not make"
             )
             raise RuntimeError(msg)
         return branch
@@ -247,9 +249,12 @@ class Script:
     @property
     def only_waits(self) -> bool:
         """Whether every task of the body waits for us and for nothing else."""
-        if self._replay is not None or self._outcomes or self._next is not None:
-            return False
-        return waits_only_for(self.guards, StepFuture)
+        return self.is_heard and waits_only_for(self.guards, StepFuture)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether its replay is over and it was handed all that there is."""
+        return self._replay is None and not self._outcomes and self._next is None
 
     # Handing over.
 
@@ -317,7 +322,7 @@ class Script:
                 if self.main is not None:
                     self.main.cancel()
             case f.UpdateReceived():
-                pass
+                self.handlers.deliver(delivery)
             case f.StateChanged():
                 self.values.take(delivery)
             case _:
@@ -336,6 +341,7 @@ class Script:
             self._channel.command(command)
         for key, attempt in replay.owed.items():
             self.execute(key, attempt)
+        self.handlers.go_live()
 
     def _diverge(self, how: str) -> None:
         if self._replay is not None:

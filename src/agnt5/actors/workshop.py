@@ -51,6 +51,11 @@ class Workshop:
         self._payload_limit = payload_limit
 
     @property
+    def context(self) -> Context:
+        """The context of the house, which is no body's."""
+        return self._context
+
+    @property
     def has_attempts(self) -> bool:
         """Whether attempts run or wait."""
         return any(executor.is_busy for executor in self.executors.values())

@@ -3,15 +3,18 @@
 A key is ``BRANCH:NAME#OCCURRENCE``. The branch is the path of tasks that leads to the caller
 (empty for the body itself, ``/0/2`` for the third task of its first task), the occurrence counts
 calls of that name in that branch. A call inside an inline step lives in the scope of that step:
-``OUTERKEY>BRANCH:NAME#OCCURRENCE``. How branches interleave can never change a key.
+``OUTERKEY>BRANCH:NAME#OCCURRENCE``, one of the handler of an update in the branch ``!UPDATE_ID``.
+How branches interleave can never change a key.
 """
 
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import quote
 
 SCOPE = ">"
 RECOVERY = "?recovery"
+_UPDATE = "!"
 
 
 def operation_key(branch: str, name: str, occurrence: int) -> str:
@@ -37,6 +40,20 @@ def chosen_key(branch: str, name: str, key: str) -> str:
 def child_branch(branch: str, index: int) -> str:
     """The branch of the task number ``index`` that a branch has made."""
     return f"{branch}/{index}"
+
+
+def update_branch(update_id: str) -> str:
+    """The branch of the handler of an update: named by its id, whatever else the body does.
+
+    >>> update_branch("order-7/2")
+    '!order-7%2F2'
+    """
+    return _UPDATE + quote(update_id, safe="")
+
+
+def is_of_update(key: str) -> bool:
+    """Whether a call was made by the handler of an update."""
+    return key.startswith(_UPDATE)
 
 
 def scope_of(key: str) -> str:

@@ -112,19 +112,30 @@ def _of_wait(fact: f.RunFact) -> list[PublicEvent]:
             return [PublicEvent("timer.scheduled", fact.key, metadata={"due_at": fact.due_at})]
         case f.TimerFired():
             return [PublicEvent("timer.fired", fact.key)]
-        case f.SignalAwaited():
-            return [PublicEvent("signal.awaited", fact.key, metadata={"name": fact.name})]
-        case f.SignalReceived():
-            about: dict[str, JsonValue] = {"name": fact.name, "signal_id": fact.signal_id}
-            return [PublicEvent("signal.received", input_data=fact.payload, metadata=about)]
-        case f.SignalConsumed():
-            return [PublicEvent("signal.consumed", fact.key, output_data=fact.payload)]
-        case f.SignalReturned():
-            return [PublicEvent("signal.returned", fact.key)]
         case f.OperationCancelled():
             return [PublicEvent("operation.cancelled", fact.key)]
         case _:
-            return _of_person(fact) or _of_other_run(fact) or _of_note(fact)
+            return _of_signal(fact) or _of_person(fact) or _of_other_run(fact) or _of_note(fact)
+
+
+def _of_signal(fact: f.RunFact) -> list[PublicEvent]:
+    match fact:
+        case f.SignalAwaited():
+            about: dict[str, JsonValue] = {"name": fact.name}
+            if fact.due_at is not None:
+                about["due_at"] = fact.due_at
+            return [PublicEvent("signal.awaited", fact.key, metadata=about)]
+        case f.SignalReceived():
+            about = {"name": fact.name, "signal_id": fact.signal_id}
+            return [PublicEvent("signal.received", input_data=fact.payload, metadata=about)]
+        case f.SignalConsumed():
+            return [PublicEvent("signal.consumed", fact.key, output_data=fact.payload)]
+        case f.SignalTimedOut():
+            return [PublicEvent("signal.timed_out", fact.key)]
+        case f.SignalReturned():
+            return [PublicEvent("signal.returned", fact.key)]
+        case _:
+            return []
 
 
 def _of_person(fact: f.RunFact) -> list[PublicEvent]:

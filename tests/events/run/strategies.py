@@ -45,7 +45,7 @@ steps = st.builds(
 requests = (
     steps
     | st.builds(c.RequestTimer, keys, delays)
-    | st.builds(c.RequestSignal, keys, names)
+    | st.builds(c.RequestSignal, keys, names, timeout_us=st.none() | delays)
     | st.builds(
         c.RequestInput,
         keys,
@@ -54,6 +54,10 @@ requests = (
         options,
         st.booleans(),
         st.booleans(),
+        assignees=st.sampled_from([None, None, ["ada"]]),
+        timeout_us=st.none() | delays,
+        on_timeout=st.sampled_from([None, "yes"]),
+        shown=st.sampled_from([None, "d1"]),
     )
 )
 reports = (
@@ -68,6 +72,12 @@ outside = st.builds(c.SendSignal, st.sampled_from(["1", "2", "3"]), names, value
     c.SubmitAnswer,
     st.sampled_from([None, "yes", "yes, no", "maybe", "retry", "fail", "done"]),
     st.none() | keys,
+    actor=st.sampled_from([None, "ada", "eve"]),
+    shown=st.sampled_from([None, "d1", "d2"]),
+    is_custom=st.booleans(),
+)
+updates = st.builds(c.SendUpdate, st.sampled_from(["1", "2", "3"]), names, values) | st.builds(
+    c.AnswerUpdate, st.sampled_from(["1", "2", "3"]), values, st.none() | errors
 )
 cancels = st.builds(c.RequestCancel, st.sampled_from([None, "enough"]))
 life = (
@@ -79,7 +89,7 @@ life = (
 )
 suspends = st.builds(c.SuspendRun, st.just("why"), st.sampled_from(["one", "two"]), digests)
 ends = st.builds(c.CompleteRun, values) | st.builds(c.FailRun, errors) | st.just(c.CancelRun())
-busy = requests | reports | requests | reports | outside | life | suspends
+busy = requests | reports | requests | reports | outside | updates | life | suspends
 """Without what ends a run: longer histories."""
 
 

@@ -497,7 +497,8 @@ class TestQuestions:
     )
     def test_a_second_answer_is_late(self, settled):
         """The first one stands."""
-        running(question("q"), settled).when(c.SubmitAnswer("fine", "q")).then()
+        late = c.SubmitAnswer("fine", "q")
+        running(question("q"), settled).when(late).refuses(InvalidInputError, "'q'")
 
     def test_an_answer_is_taken_while_the_run_is_suspended(self):
         """A person's work is recorded."""
@@ -520,7 +521,7 @@ class TestQuestions:
             ({"input_type": "select", "options": OPTIONS, "allow_custom": True}, "maybe"),
             ({"input_type": "multiselect", "options": OPTIONS}, "yes"),
             ({"input_type": "multiselect", "options": OPTIONS}, "no,yes"),
-            ({"input_type": "choice", "options": OPTIONS}, "no, yes"),
+            ({"input_type": "choice", "options": OPTIONS}, "no,yes"),
             ({"input_type": "select", "options": [{"id": 7}]}, "7"),
             ({"input_type": "select", "options": []}, "anything"),
         ],
@@ -798,3 +799,100 @@ def test_waiting_and_waking():
 def test_facts_that_oblige_nobody(fact):
     """Nothing must be done because of them."""
     assert list(react(running().state, fact)) == []
+
+
+class TestTimedSignals:
+    def test_a_wait_that_ends(self):
+        """Its end is recorded as a time, and armed."""
+        timed_wait = f.SignalAwaited(key="s", name="go", due_at=NOW + 5)
+        running().when(c.RequestSignal("s", "go", None, 5)).then(timed_wait).owes(
+            e.Wake("s", NOW + 5)
+        )
+        running(timed_wait).owes(e.Wake("s", NOW + 5))
+
+    def test_a_signal_that_is_there_is_taken_whatever_the_timeout(self):
+        """Even one of no seconds."""
+        running(received("1")).when(c.RequestSignal("s", "go", None, 0)).then(
+            f.SignalAwaited(key="s", name="go", due_at=NOW),
+            f.SignalConsumed(key="s", signal_id="1"),
+        )
+
+    def test_the_time_is_over_and_a_later_signal_is_for_the_next_wait(self):
+        """It is neither lost nor given to the wait that is over."""
+        over = f.SignalTimedOut(key="s")
+        timed_wait = f.SignalAwaited(key="s", name="go", due_at=NOW)
+        running(timed_wait).when(c.WakeOperation("s")).then(over)
+        running(timed_wait, over).when(c.SendSignal("1", "go", 7)).then(received("1", payload=7))
+        running(timed_wait, over, received("1", payload=7)).when(c.RequestSignal("t", "go")).then(
+            awaited("t"), f.SignalConsumed(key="t", signal_id="1", payload=7)
+        )
+        running(timed_wait, over).when(c.AbandonOperation("s")).then()
+
+    def test_the_clock_was_early(self):
+        """Nothing is decided before its time."""
+        waits = f.SignalAwaited(key="s", name="go", due_at=NOW + 1)
+        running(waits).when(c.WakeOperation("s")).then()
+        running(awaited("s")).when(c.WakeOperation("s")).then()
+
+
+class TestWhoAnswers:
+    def test_only_assignees_may_answer(self):
+        """Whoever answers must say who it is."""
+        asked = question("q", assignees=["ada", "bob"])
+        running(asked).when(c.SubmitAnswer("x", actor="eve")).refuses(InvalidInputError, "'eve'")
+        running(asked).when(c.SubmitAnswer("x")).refuses(InvalidInputError, "'ada', 'bob'")
+        running(asked).when(c.SubmitAnswer("x", actor="bob")).then(
+            f.UserReplied(key="q", answer="x", actor="bob")
+        )
+
+    def test_what_was_shown_must_be_what_is_asked(self):
+        """A stale page answers nothing; not saying what was shown is allowed."""
+        asked = question("q", shown="d1")
+        running(asked).when(c.SubmitAnswer("x", shown="d2")).refuses(InvalidInputError, "'d2'")
+        reply = f.UserReplied(key="q", answer="x", shown="d1")
+        running(asked).when(c.SubmitAnswer("x", shown="d1")).then(reply)
+        running(asked).when(c.SubmitAnswer("x")).then(reply)
+
+    def test_the_same_answer_again_says_nothing_and_another_is_refused(self):
+        """Whoever answers twice is not told that something went wrong."""
+        done = (question("q"), f.UserReplied(key="q", answer="x"))
+        running(*done).when(c.SubmitAnswer("x", "q")).then()
+        running(*done).when(c.SubmitAnswer("y", "q")).refuses(InvalidInputError, "with 'x'")
+        running(*done).when(c.SubmitAnswer(None, "q")).refuses(InvalidInputError, "with 'x'")
+        running(*done, COMPLETED).when(c.SubmitAnswer("x", "q")).then()
+
+    def test_several_options_again_with_spaces(self):
+        """They are recorded without."""
+        asked = question("q", input_type="multiselect", options=OPTIONS)
+        reply = f.UserReplied(key="q", answer="no,yes")
+        running(asked).when(c.SubmitAnswer("no, yes")).then(reply)
+        running(asked, reply).when(c.SubmitAnswer("no , yes", "q")).then()
+
+    def test_late_answers_are_told_why_they_do_not_count(self):
+        """Expired, given up, or no question at all."""
+        expired = f.UserInputExpired(key="q", answer="x")
+        running(question("q"), expired).when(c.SubmitAnswer("x", "q")).refuses(
+            InvalidInputError, "has expired"
+        )
+        given_up = f.OperationCancelled(key="q")
+        running(question("q"), given_up).when(c.SubmitAnswer("x", "q")).refuses(
+            InvalidInputError, "no more"
+        )
+
+    def test_custom_answers_need_leave(self):
+        """What is said to be custom is no option, even if it reads like one."""
+        asked = question("q", input_type="select", options=OPTIONS)
+        custom = c.SubmitAnswer("yes", is_custom=True)
+        running(asked).when(custom).refuses(InvalidInputError, "no option")
+        free = question("q", input_type="select", options=OPTIONS, allow_custom=True)
+        running(free).when(custom).then(f.UserReplied(key="q", answer="yes"))
+        running(question("q")).when(custom).then(f.UserReplied(key="q", answer="yes"))
+
+    def test_a_question_by_its_number(self):
+        """As programs for the platform name it."""
+        two = (question("a"), question("b"))
+        running(*two).when(c.SubmitAnswer("x", "user_response:r1:1")).then(
+            f.UserReplied(key="b", answer="x")
+        )
+        for wrong in ("user_response:r1:2", "user_response:r2:1", "user_response:r1:x"):
+            running(*two).when(c.SubmitAnswer("x", wrong)).refuses(InvalidInputError, wrong)

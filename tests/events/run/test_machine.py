@@ -39,6 +39,7 @@ class Run(RuleBasedStateMachine):
         self.executes: dict[str, int] = {}
         self.wakes: set[tuple[str, int]] = set()
         self.returned: set[str] = set()
+        self.updates: dict[str, int] = {}
         self.patience = 0
         """How many facts a life must have before it may end: short lives are dull."""
 
@@ -65,7 +66,7 @@ class Run(RuleBasedStateMachine):
     def report(self, command, delay):
         self.send(command, delay)
 
-    @rule(command=s.outside, delay=s.delays)
+    @rule(command=s.outside | s.updates, delay=s.delays)
     def come_from_outside(self, command, delay):
         self.send(command, delay)
 
@@ -104,7 +105,7 @@ class Run(RuleBasedStateMachine):
     def settle_something(self, data):
         op = self.state.open[data.draw(st.sampled_from(sorted(self.state.open)))]
         if op.kind is OpKind.INPUT:
-            command = c.SubmitAnswer(data.draw(st.sampled_from(["yes", None])), op.key)
+            command = c.SubmitAnswer(data.draw(st.sampled_from(["yes", None])), op.key, "ada")
         elif op.phase is OpPhase.RUNNING and data.draw(st.booleans()):
             command = c.ReportFailure(op.key, op.attempt, {"type": "x", "message": "x"})
         elif op.phase is OpPhase.RUNNING:
@@ -186,6 +187,12 @@ class Run(RuleBasedStateMachine):
             assert consumed.signal_id == fact.signal_id
             assert key not in self.returned, "a signal is given back once"
             self.returned.add(key)
+        if isinstance(fact, f.UpdateReceived):
+            assert fact.update_id not in self.updates, "an update is accepted once"
+            self.updates[fact.update_id] = 0
+        if isinstance(fact, f.UpdateAnswered):
+            assert self.updates[fact.update_id] == 0, "an update is answered once"
+            self.updates[fact.update_id] += 1
         if isinstance(fact, (f.StepAttemptFailed, f.StepStarted)):
             assert key in self.requested
             assert key not in self.settled

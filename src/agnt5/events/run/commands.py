@@ -74,6 +74,7 @@ class RequestSignal:
     key: str
     name: str
     line: str | None = None
+    timeout_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -184,6 +185,8 @@ class SubmitAnswer:
     reason: str | None = None
     shown: str | None = None
     """Digest of what the person was shown; refused when the question shows something else."""
+    is_custom: bool = False
+    """It is said to be none of the options: a question that allows only those refuses it."""
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
         case c.RequestTimer():
             return steps.request_timer(state, command, now)
         case c.RequestSignal():
-            return request_signal(state, command)
+            return request_signal(state, command, now)
         case c.RequestInput():
             return request_input(state, command, now)
         case c.RequestChild():
@@ -112,6 +112,7 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             f.StepCompleted()
             | f.TimerFired()
             | f.SignalConsumed()
+            | f.SignalTimedOut()
             | f.UserReplied()
             | f.UserInputExpired()
             | f.ChildFinished()
@@ -129,6 +130,8 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             return (e.Wake(fact.key, fact.retry_at),)
         case f.TimerScheduled():
             return (e.Wake(fact.key, fact.due_at),)
+        case f.SignalAwaited():
+            return () if fact.due_at is None else (e.Wake(fact.key, fact.due_at),)
         case f.OperationCancelled():
             return _given_up(state, fact.key)
         case f.ChildStarted():
@@ -153,7 +156,6 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             return (e.CloseBody(), *owed, e.Announce(fact))
         case (
             f.RunQueued()
-            | f.SignalAwaited()
             | f.SignalReceived()
             | f.SignalReturned()
             | f.RunResumed()

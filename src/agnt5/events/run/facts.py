@@ -41,6 +41,7 @@ from agnt5.events.run.wait_facts import (
     SignalConsumed,
     SignalReceived,
     SignalReturned,
+    SignalTimedOut,
     UpdateAnswered,
     UpdateReceived,
     UserInputExpired,
@@ -73,6 +74,7 @@ __all__ = [
     "SignalConsumed",
     "SignalReceived",
     "SignalReturned",
+    "SignalTimedOut",
     "StateChanged",
     "StepAttemptFailed",
     "StepCompleted",
@@ -95,6 +97,7 @@ Outcome = (
     | StepFailed
     | TimerFired
     | SignalConsumed
+    | SignalTimedOut
     | UserReplied
     | UserInputExpired
     | ChildFinished
@@ -134,6 +137,7 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
     SignalAwaited,
     SignalReceived,
     SignalConsumed,
+    SignalTimedOut,
     SignalReturned,
     UserInputRequested,
     UserReplied,

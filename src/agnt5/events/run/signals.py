@@ -38,11 +38,16 @@ def given_to_waiter(state: RunState, signal: f.SignalReceived) -> Sequence[f.Run
     return ()
 
 
-def request_signal(state: RunState, command: c.RequestSignal) -> Sequence[f.RunFact]:
+def request_signal(state: RunState, command: c.RequestSignal, now: int) -> Sequence[f.RunFact]:
     """The body waits for a signal: it takes the oldest that came earlier, if there is one."""
     if state.refuses(command.key):
         return ()
-    awaited = f.SignalAwaited(key=command.key, name=command.name, line=command.line)
+    awaited = f.SignalAwaited(
+        key=command.key,
+        name=command.name,
+        line=command.line,
+        due_at=None if command.timeout_us is None else now + command.timeout_us,
+    )
     waiting = state.signals.get(command.name)
     if not waiting:
         return (awaited,)

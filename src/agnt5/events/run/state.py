@@ -36,6 +36,7 @@ from agnt5.events.run.facts import (
     SignalConsumed,
     SignalReceived,
     SignalReturned,
+    SignalTimedOut,
     StateChanged,
     StepAttemptFailed,
     StepCompleted,
@@ -141,6 +142,8 @@ class RunState:
     consumed: dict[str, SignalReceived] = field(default_factory=dict)
     """What each settled wait for a signal was given."""
     signal_ids: set[str] = field(default_factory=set)
+    answers: dict[str, UserReplied | UserInputExpired | None] = field(default_factory=dict)
+    """What came of each question, by its key, in the order in which they were asked."""
     children: dict[str, ChildStarted] = field(default_factory=dict)
     """Those that have not ended yet: the body waits for them, or they are being cancelled."""
     updates: dict[str, UpdateAnswered | None] = field(default_factory=dict)
@@ -208,8 +211,11 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
                 state.values.update(fact.state or {})
                 for name in fact.deleted or ():
                     state.values.pop(name, None)
-        case TimerFired() | UserReplied() | UserInputExpired():
+        case TimerFired() | SignalTimedOut():
             _settle(state, fact.key)
+        case UserReplied() | UserInputExpired():
+            _settle(state, fact.key)
+            state.answers[fact.key] = fact
         case OperationCancelled():
             child = _settle(state, fact.key).child
             if child is not None and child.on_parent_end == "abandon":
@@ -228,8 +234,11 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
                 fact.key, OpKind.TIMER, OpPhase.WAITING, due_at=fact.due_at
             )
         case SignalAwaited():
-            state.open[fact.key] = Operation(fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name)
+            state.open[fact.key] = Operation(
+                fact.key, OpKind.SIGNAL, OpPhase.WAITING, fact.name, due_at=fact.due_at
+            )
         case UserInputRequested():
+            state.answers[fact.key] = None
             if fact.about in state.open:
                 state.open[fact.about].phase = OpPhase.WAITING
                 state.busy.pop(fact.about, None)

@@ -126,6 +126,8 @@ def wake(state: RunState, key: str, now: int) -> Facts:
         return NOTHING
     if op.kind is OpKind.TIMER:
         return (f.TimerFired(key=key),)
+    if op.kind is OpKind.SIGNAL:
+        return (f.SignalTimedOut(key=key),)
     if op.question is not None:
         return (f.UserInputExpired(key=key, answer=op.question.on_timeout),)
     return (f.StepStarted(key=key, attempt=op.attempt + 1),)

@@ -18,6 +18,8 @@ class SignalAwaited(Fact):
     name: str
     line: str | None = None
     """Where in the code it was asked for, ``file.py:12``."""
+    due_at: int | None = None
+    """When the wait is over, microseconds since the epoch; None: never."""
 
 
 class SignalReceived(Fact):
@@ -38,6 +40,14 @@ class SignalConsumed(Fact):
     key: str
     signal_id: str
     payload: JsonValue = None
+
+
+class SignalTimedOut(Fact):
+    """No signal came in time. An outcome; one that comes later is for the next wait."""
+
+    topic: ClassVar[str] = "SignalTimedOut"
+
+    key: str
 
 
 class SignalReturned(Fact):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agnt5.events.keys import SCOPE, enclosing_keys
+from agnt5.events.keys import SCOPE, enclosing_keys, is_of_update
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, is_covered
 
@@ -57,6 +57,7 @@ class Walk:
                     | f.StepFailed()
                     | f.TimerFired()
                     | f.SignalConsumed()
+                    | f.SignalTimedOut()
                     | f.UserReplied()
                     | f.UserInputExpired()
                     | f.ChildFinished()
@@ -95,7 +96,8 @@ class Walk:
     def finish(self) -> bool:
         """The body has ended: walk to the end, if nothing is left that it should have asked for.
 
-        Calls made inside an inline step that it left behind unsettled are nothing it should ask.
+        Calls made inside an inline step that it left behind unsettled are nothing it should ask,
+        nor are those of the handler of an update, which ends with the body.
         """
         while True:
             while self.advance() is not None:
@@ -104,7 +106,7 @@ class Walk:
                 return True
             key = getattr(self.expected, "key", "")
             outer = [k for k in enclosing_keys(key) if k in self._asked and k in self._state.open]
-            if not outer:
+            if not outer and not is_of_update(key):
                 return False
             self._at += 1
 
