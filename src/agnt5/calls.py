@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+from agnt5.actors.images import Arguments
 from agnt5.actors.ports import InlineWork
 from agnt5.exceptions import PayloadError
 from agnt5.payloads import encode
@@ -97,7 +98,7 @@ def inline_work(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
         async def call() -> Any:
             return await _awaited(target(*args, **kwargs))
 
-        return InlineWork(call, nothing)
+        return InlineWork(call, nothing, Arguments.of(args, kwargs))
     if inspect.iscoroutine(target):
         return InlineWork(lambda: target, target.close)
     return InlineWork(lambda: _awaited(target), lambda: _cancel_future(target))

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, cast
 
 from agnt5.actors.branch import StepFuture
+from agnt5.actors.images import Arguments
 from agnt5.actors.ports import FunctionWork, InlineWork
 from agnt5.body_context import BodyContext
 from agnt5.calls import MISSING, Call, inline_work, is_awaitable, line_of, nothing, recorded_input
@@ -123,13 +124,26 @@ class StepCalls(BodyContext):
 
     def _function(self, function: FunctionComponent, name: str, call: Call) -> asyncio.Future[Any]:
         args, kwargs = call.arguments_for(function)
+        return self._scheduled(function, name, args, kwargs, call)
+
+    def _scheduled(
+        self,
+        function: FunctionComponent,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call: Call,
+    ) -> asyncio.Future[Any]:
         function.check_call(args, kwargs)
         key, timeout_us = self._key(name, call), call.timeout_us()
         script = self.script
+        images = Arguments.of(args, kwargs)
 
         def command() -> c.RequestStep:
             recorded = recorded_input(args, kwargs)
             script.check_size(recorded, f"arguments of step {name!r} ({key!r})")
+            if images is not None:
+                images.were(recorded)
             return c.RequestStep(
                 key,
                 name,
@@ -141,7 +155,7 @@ class StepCalls(BodyContext):
                 call.line,
             )
 
-        work = FunctionWork(cast("Any", function), args, kwargs)
+        work = FunctionWork(cast("Any", function), args, kwargs, images)
         return script.request(key, command, work, line=call.line, chosen=call.has_key)
 
     def _checkpoint(self, name: str, target: object, call: Call) -> asyncio.Future[Any]:
@@ -158,7 +172,8 @@ class StepCalls(BodyContext):
         def start() -> Awaitable[object]:
             return cast("Awaitable[object]", workflow.call_inline(self, call.args, call.kwargs))
 
-        return self._inline(name, InlineWork(start, nothing), call)
+        images = Arguments.of(call.args, call.kwargs)
+        return self._inline(name, InlineWork(start, nothing, images), call)
 
     def _inline(self, name: str, work: InlineWork, call: Call) -> asyncio.Future[Any]:
         key, timeout_us = self._key(name, call), call.timeout_us()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from agnt5.actors.executor import Attempt, Cancel, Failure, Success
 from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
 from agnt5.actors.script import Script
 from agnt5.events.run import commands as c
 from agnt5.events.run.state import OpPhase, RunState
+from agnt5.exceptions import PayloadError
 from agnt5.payloads import encode_error
 
 
@@ -22,6 +25,10 @@ class Employer(Protocol):
 
     def command(self, command: c.RunCommand) -> None:
         """A command to itself."""
+        ...
+
+    def check_size(self, value: JsonValue, where: str) -> None:
+        """Refuse a recorded value that is too large."""
         ...
 
 
@@ -70,13 +77,22 @@ class Attempts:
         op = actor.state.open.get(key)
         if op is None or op.attempt != info.attempt or op.phase is not OpPhase.RUNNING:
             return
+        if result.after is not None:
+            try:
+                actor.check_size(result.after, f"changed arguments of step {key!r}")
+            except PayloadError as error:
+                result = Failure(error, retryable=False)
         if isinstance(result, Success):
             self._hold(key, result.value)
-            actor.command(c.ReportSuccess(key, info.attempt, result.output, result.duration_us))
+            taken, after = result.duration_us, result.after
+            report = c.ReportSuccess(key, info.attempt, result.output, taken, after)
+            report.state, report.deleted = result.state, result.deleted
+            actor.command(report)
         else:
-            error = encode_error(result.error)
-            self._hold(key, (error, result.error))
-            actor.command(c.ReportFailure(key, info.attempt, error, result.retryable))
+            recorded = encode_error(result.error)
+            self._hold(key, (recorded, result.error))
+            failed = c.ReportFailure(key, info.attempt, recorded, result.retryable, result.after)
+            actor.command(failed)
 
     def _hold(self, key: str, value: object) -> None:
         if self._actor.script is not None:

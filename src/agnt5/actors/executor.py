@@ -21,8 +21,9 @@ import anyio
 from pydantic import JsonValue
 
 from agnt5.actors.actor import Actor
+from agnt5.actors.images import changes
 from agnt5.actors.mailbox import Envelope
-from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
+from agnt5.actors.ports import After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.threads import Threads
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, StepTimeoutError
 from agnt5.payloads import faithful
@@ -39,6 +40,9 @@ class Success:
     value: object
     output: JsonValue
     duration_us: int
+    after: After | None = None
+    state: dict[str, JsonValue] | None = None
+    deleted: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +51,7 @@ class Failure:
 
     error: BaseException
     retryable: bool
+    after: After | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -144,7 +149,9 @@ class Executor(Actor[Attempt | Cancel]):
 
     async def _run(self, attempt: Attempt) -> None:
         started = time.perf_counter_ns()
-        info = attempt.info
+        info, work = attempt.info, attempt.work
+        if work.images is not None and work.before is None:
+            work.before = work.images.capture()
         result: Success | Failure
         try:
             value = await self._call(attempt)
@@ -160,6 +167,8 @@ class Executor(Actor[Attempt | Cancel]):
             result = Failure(faithful(error), retryable=True)
         if attempt.cancelled:
             return
+        if work.images is not None and work.before is not None:
+            result.after = changes(work.before, work.images.capture())
         self._running.pop((info.run_id, info.key), None)
         attempt.report(info, result)
         if self._waiting:

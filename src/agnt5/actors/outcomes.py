@@ -63,7 +63,7 @@ def _end_child(future: StepFuture, finished: f.ChildFinished) -> None:
 
 async def inline_report(
     key: str, work: InlineWork, encode: Callable[[object, str], JsonValue]
-) -> tuple[object, c.RunCommand]:
+) -> tuple[object, c.ReportSuccess | c.ReportFailure]:
     """Run an inline step: what the body is handed on the first pass, and what is reported."""
     started = time.perf_counter_ns()
     try:
@@ -75,7 +75,7 @@ async def inline_report(
     return value, c.ReportSuccess(key, 0, output, taken)
 
 
-def inline_failure(key: str, error: BaseException) -> tuple[object, c.RunCommand]:
+def inline_failure(key: str, error: BaseException) -> tuple[object, c.ReportFailure]:
     """The same, of an inline step that failed."""
     seen = faithful(error)
     recorded = encode_error(seen)

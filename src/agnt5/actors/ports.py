@@ -46,6 +46,29 @@ class Handler(Protocol):
         ...
 
 
+After = dict[str, JsonValue]
+"""An after-image: sections such as ``args``, ``kwargs`` and ``self``, each of values by name."""
+
+
+class Images(Protocol):
+    """The mutable objects that a step can reach, photographed around it and put back on replay.
+
+    A provider sees sections: ``{"args": {"0": image}}``, ``{"self": {"count": image}}``. The
+    engine calls :meth:`capture` before an attempt and again after it, and records the entries that
+    differ as ``after`` of the outcome; an entry that is gone is recorded as ``{"$": "gone"}``.
+    When a replay hands out that outcome, :meth:`restore` is called before the body sees it, in the
+    order of the log. Several providers are one with :class:`agnt5.actors.images.Together`.
+    """
+
+    def capture(self) -> After:
+        """Images of everything as it is now. Must not raise: what has no image is left out."""
+        ...
+
+    def restore(self, after: After) -> None:
+        """Put the recorded entries back, in place; sections of other providers are ignored."""
+        ...
+
+
 @dataclass(slots=True)
 class FunctionWork:
     """A step that an executor runs."""
@@ -53,6 +76,10 @@ class FunctionWork:
     handler: Handler
     args: tuple[object, ...]
     kwargs: dict[str, object]
+    images: Images | None = None
+    """What it may change beside returning a value; None costs nothing."""
+    before: After | None = None
+    """How that was before the first attempt of this incarnation."""
 
     def discard(self) -> None:
         """It will not be run."""
@@ -65,6 +92,8 @@ class InlineWork:
     start: Callable[[], Awaitable[object]]
     discard: Callable[[], None]
     """Close what was handed over, unstarted."""
+    images: Images | None = None
+    """What it may change beside returning a value; None costs nothing."""
 
 
 Work = FunctionWork | InlineWork

@@ -314,7 +314,8 @@ class Script:
                 pass
             case _:
                 future = self._futures.pop(delivery.key, None)
-                _, original = self._works.settle(delivery.key)
+                after = getattr(delivery, "after", None)
+                original = self._works.settle(delivery.key, after)
                 if future is not None and not future.done():
                     settle(future, delivery, original)
 

@@ -6,10 +6,11 @@ import asyncio
 from contextvars import Context, copy_context
 
 from agnt5.actors.branch import Body, Branch, spawn
+from agnt5.actors.images import changes
 from agnt5.actors.outcomes import inline_failure, inline_report
-from agnt5.actors.ports import Channel, FunctionWork, InlineWork, Work
+from agnt5.actors.ports import After, Channel, FunctionWork, InlineWork, Work
 from agnt5.events.keys import scope_of
-from agnt5.exceptions import BodyClosed, ExecutionError
+from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
 
 
 class Works:
@@ -46,12 +47,18 @@ class Works:
         """The live result, so that the first run sees the object itself and not a copy."""
         self._values[key] = value
 
-    def settle(self, key: str) -> tuple[Work | None, object]:
-        """It has its outcome: the work behind it, and the live value, if there is one."""
+    def settle(self, key: str, after: After | None = None) -> object:
+        """It has its outcome: the live value, if there is one.
+
+        What ran in an earlier incarnation has changed other objects than those of this body: its
+        after-image is put back into these.
+        """
         self.inline.pop(key, None)
-        work = self._works.get(key)
+        work, ran_here = self._works.get(key), key in self._values
         self.drop(key)
-        return work, self._values.pop(key, None)
+        if after and not ran_here and work is not None and work.images is not None:
+            work.images.restore(after)
+        return self._values.pop(key, None)
 
     def cancel(self, key: str) -> None:
         """Nobody wants it any more."""
@@ -73,6 +80,8 @@ class Works:
             self.drop(key)
 
     async def _run_inline(self, key: str, work: InlineWork) -> None:
+        images = work.images
+        before = images.capture() if images is not None else {}
         try:
             held, report = await inline_report(key, work, self._channel.encode)
         except (asyncio.CancelledError, BodyClosed):
@@ -80,5 +89,11 @@ class Works:
                 raise
             error = ExecutionError(f"step {key!r} was cancelled from inside")
             held, report = inline_failure(key, error)
+        if images is not None:
+            report.after = changes(before, images.capture())
+            try:
+                self._channel.check_size(report.after, f"changed arguments of step {key!r}")
+            except PayloadError as error:
+                held, report = inline_failure(key, error)
         self._values[key] = held
         self._channel.command(report)
