@@ -1,6 +1,10 @@
 """agnt5: durable workflows as event-sourced actors, embedded in your process."""
 
 from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
+from agnt5 import front_door as front_door  # workflows that are called directly need it
+from agnt5.agent import Agent, AgentRegistry, AgentResult
+from agnt5.agent_tools import Handoff
+from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
 from agnt5.exceptions import (
@@ -43,6 +47,9 @@ from agnt5.workflow import workflow
 __all__ = [
     "AGNT5Error",
     "ActivationError",
+    "Agent",
+    "AgentRegistry",
+    "AgentResult",
     "AsyncClient",
     "BackoffPolicy",
     "BackoffType",
@@ -55,6 +62,7 @@ __all__ = [
     "ExecutionError",
     "FunctionContext",
     "FunctionRegistry",
+    "Handoff",
     "InvalidInputError",
     "NondeterminismError",
     "OverloadedError",
@@ -78,6 +86,7 @@ __all__ = [
     "SubmitResponse",
     "UnknownComponentError",
     "UnknownOutcomeError",
+    "Workflow",
     "WorkflowContext",
     "WorkflowRegistry",
     "function",
