@@ -1,7 +1,7 @@
 """agnt5: durable workflows as event-sourced actors, embedded in your process."""
 
 from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
-from agnt5 import front_door as front_door  # workflows that are called directly need it
+from agnt5 import direct_runs as direct_runs  # workflows need it that are called where no run is
 from agnt5.agent import Agent, AgentRegistry, AgentResult
 from agnt5.agent_tools import Handoff
 from agnt5.class_workflow import Workflow
@@ -42,6 +42,8 @@ from agnt5.responses import (
     SubmitResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.task import task
+from agnt5.tool import Tool, ToolRegistry, tool
 from agnt5.workflow import workflow
 
 __all__ = [
@@ -84,6 +86,8 @@ __all__ = [
     "StepTimeoutError",
     "StoreError",
     "SubmitResponse",
+    "Tool",
+    "ToolRegistry",
     "UnknownComponentError",
     "UnknownOutcomeError",
     "Workflow",
@@ -92,5 +96,7 @@ __all__ = [
     "function",
     "get_current_context",
     "rebuild_index",
+    "task",
+    "tool",
     "workflow",
 ]

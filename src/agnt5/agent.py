@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agnt5.agent_tools import Handoff, ToolBox
-from agnt5.context import Context, WorkflowContext, get_current_context
+from agnt5.context import Context, WorkflowContext, get_current_context, running_body
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.lm import (
     GenerateRequest,
@@ -26,24 +26,24 @@ from agnt5.registry import LatestByName
 logger = logging.getLogger("agnt5.agent")
 
 _LATER = frozenset(
-    [
-        "sandbox",
+    {
+        "after_agent_callback",
+        "after_model_callback",
+        "after_tool_callback",
+        "agents_md",
+        "before_agent_callback",
+        "before_model_callback",
+        "before_tool_callback",
         "built_in_tools",
-        "model_config",
-        "callbacks",
         "cache",
         "cache_control",
         "cache_ttl",
+        "callbacks",
+        "model_config",
+        "sandbox",
         "skills",
         "skills_dir",
-        "agents_md",
-        "before_agent_callback",
-        "after_agent_callback",
-        "before_model_callback",
-        "after_model_callback",
-        "before_tool_callback",
-        "after_tool_callback",
-    ]
+    }
 )
 """Options of the public SDK that are accepted and have no effect yet."""
 
@@ -170,11 +170,11 @@ class Agent:
             ConfigurationError: When nothing serves the model.
         """
         conversation = self._conversation(user_message, history, prompt_context)
-        context = context or get_current_context()
-        if isinstance(context, WorkflowContext):
-            result: AgentResult = await self._step_of(context, conversation)
+        body = context if isinstance(context, WorkflowContext) else running_body()
+        if body is not None:
+            result: AgentResult = await self._step_of(body, conversation)
             return result
-        return await self._converse(context, conversation)
+        return await self._converse(context or get_current_context(), conversation)
 
     async def run_sync(
         self,

@@ -16,12 +16,19 @@ from agnt5.actors.attributes import Attributes
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.actors.script import Script
 from agnt5.calls import MISSING, is_awaitable, line_of
-from agnt5.context import Context, WorkflowContext, get_current_context, set_current_context
+from agnt5.context import (
+    Context,
+    WorkflowContext,
+    is_attempt,
+    refuse_in_step,
+    running_body,
+    set_current_context,
+)
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.function import digest_of
-from agnt5.own_run import run_alone
 from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.signatures import Signature
+from agnt5.workflow import run_starters
 
 logger = logging.getLogger("agnt5.workflow")
 
@@ -120,20 +127,22 @@ class ClassWorkflow(WorkflowComponent):
 
     def call(self, made: Instance, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``made.run(...)``: a step of the workflow that is running here, else a run of its own."""
-        parent = get_current_context()
+        parent = running_body()
         self._signature.check_call(made.name, args, kwargs)
-        if isinstance(parent, WorkflowContext):
+        if parent is not None:
             child = ClassWorkflow(self._cls, made.agnt5_made_of)
             child.name = made.name
             return ask(parent, child, args, kwargs, line=line_of(3))
         if made.agnt5_made_of != NO_ARGUMENTS:
             raise InvalidInputError(self._refusal("arguments of its own"))
+        if is_attempt():
+            raise refuse_in_step(self.name)
         known = WorkflowRegistry.get(self.name)
         if known is None:
             self.register()
         elif known is not self:
             raise ValueError(self._collision(known))
-        return run_alone("workflow", self.name, named_arguments(self._signature, args, kwargs))
+        return run_starters[-1](self.name, self._signature.by_name(self.name, args, kwargs))
 
     def _refusal(self, what: str) -> str:
         return (
@@ -212,20 +221,6 @@ def needed_arguments(cls: type[Any]) -> str:
         and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
     return ", ".join(required[1:])
-
-
-def named_arguments(
-    signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """The arguments of a call by name, as the input of a run is."""
-    given: dict[str, Any] = {}
-    for name, value in signature.signature.bind(*args, **kwargs).arguments.items():
-        kind = signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:
-            given |= value
-        else:
-            given[name] = value
-    return given
 
 
 def checked_branches(calls: Sequence[tuple[Any, ...]]) -> list[tuple[str, tuple[Any, ...]]]:

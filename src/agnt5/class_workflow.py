@@ -21,7 +21,8 @@ from agnt5.class_component import (
 )
 from agnt5.context import WorkflowContext
 from agnt5.exceptions import ConfigurationError, InvalidInputError, UnknownComponentError
-from agnt5.registry import ToolRegistry, WorkflowRegistry, hint_for
+from agnt5.registry import WorkflowRegistry, hint_for
+from agnt5.tool import ToolRegistry
 
 
 class _OfContext:

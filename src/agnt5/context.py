@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from agnt5.context_logger import ContextLogger
+from agnt5.direct_calls import DirectCalls
 from agnt5.exceptions import InvalidInputError
 from agnt5.function_context import (
     Context,
     FunctionContext,
     get_current_context,
+    is_attempt,
     reset_current_context,
     set_current_context,
 )
-from agnt5.step_calls import StepCalls
 from agnt5.waits import Waits
 
 __all__ = [
@@ -20,20 +21,31 @@ __all__ = [
     "FunctionContext",
     "WorkflowContext",
     "get_current_context",
+    "is_attempt",
     "reset_current_context",
+    "running_body",
     "set_current_context",
 ]
 
 
-class WorkflowContext(StepCalls, Waits):
+class WorkflowContext(DirectCalls, Waits):
     """The body's handle on durability: steps, sleeps, timeouts, questions, signals."""
 
     user: None = None
 
 
-def refuse_context(name: str) -> InvalidInputError:
-    """The error of a workflow that is called where no run is."""
+def running_body() -> WorkflowContext | None:
+    """The context of the workflow whose body is calling, or None."""
+    current = get_current_context()
+    if isinstance(current, FunctionContext):
+        current = current.called_by
+    return current if isinstance(current, WorkflowContext) else None
+
+
+def refuse_in_step(name: str) -> InvalidInputError:
+    """The error of a workflow that is called inside the function of a step."""
     return InvalidInputError(
-        f"workflow {name!r} was called outside of a run: start it with"
-        f" Client().run({name!r}, {{...}}, component_type='workflow')"
+        f"workflow {name!r} was called inside a function, which may be tried again: call it from"
+        f" the body of a workflow, or start it: AsyncClient().run({name!r}, {{...}}, 'workflow',"
+        " idempotency_key=ctx.idempotency_key)"
     )

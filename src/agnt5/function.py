@@ -12,13 +12,17 @@ from typing import Any, overload
 import anyio.to_thread
 
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork
+from agnt5.calls import line_of
 from agnt5.context import (
     Context,
     FunctionContext,
+    WorkflowContext,
     get_current_context,
     reset_current_context,
+    running_body,
     set_current_context,
 )
+from agnt5.direct_calls import RecordedItems
 from agnt5.events.keys import operation_key
 from agnt5.events.run.commands import RequestStep
 from agnt5.events.run.facts import RetryPlan
@@ -52,9 +56,18 @@ class FunctionConfig:
 
 
 class Function(FunctionComponent):
-    """A decorated function. Calling it directly runs it here and now, unrecorded."""
+    """A decorated function.
 
-    def __init__(self, config: FunctionConfig, concurrency: int | None) -> None:
+    Called directly it runs here and now, unrecorded; but in a workflow that takes no ``ctx``, every
+    such call is a step.
+    """
+
+    def __init__(
+        self,
+        config: FunctionConfig,
+        concurrency: int | None,
+        signature: Signature | None = None,
+    ) -> None:
         self._agnt5_config = config
         self._function = config.handler
         self.name = config.name
@@ -64,7 +77,7 @@ class Function(FunctionComponent):
         self.plan = _plan(config.retries, config.backoff)
         self.is_generator = inspect.isasyncgenfunction(config.handler)
         self.on_thread = not self.is_generator and not inspect.iscoroutinefunction(config.handler)
-        self._signature = Signature(config.handler, Context)
+        self._signature = signature or Signature(config.handler, Context)
         functools.update_wrapper(self, config.handler)
 
     @functools.cached_property
@@ -118,33 +131,52 @@ class Function(FunctionComponent):
         return _collected(result) if self.is_generator else result
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it directly: once, without retries, not recorded.
+        """Run it directly: once, without retries, not recorded; in implicit mode, as a step.
 
         Raises:
             TypeError: When it takes a context, none is given, and no run is under way here.
         """
+        return self._called(args, kwargs, line_of(2))
+
+    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any], line: str) -> Any:
         given = get_current_context()
         if args and isinstance(args[0], Context):
             given, args = args[0], args[1:]
         elif isinstance(kwargs.get("ctx"), Context):
             given = kwargs.pop("ctx")
+        body = running_body()
+        if body is not None and self._is_step_of(body):
+            step = body._direct(self, args, kwargs, line)  # noqa: SLF001 - hidden from users
+            return RecordedItems(step) if self.is_generator else step
         if not self._signature.takes_context:
-            return self._call_here(None, args, kwargs)
+            context = None
+            if given is not None and self.on_thread:
+                # A thread is no part of the body: what is called there is no step.
+                context = FunctionContext.derived(given, self.name, inline=False)
+            return self._call_here(None, args, kwargs, context)
         if given is None:
             msg = (
                 f"{self.name!r} requires FunctionContext as first argument when it is called"
                 " directly; in a workflow, call it with ctx.step"
             )
             raise TypeError(msg)
-        if not isinstance(given, FunctionContext):
-            given = FunctionContext.derived(given, self.name)
-        return self._call_here(given, args, kwargs)
+        if not isinstance(given, FunctionContext) or (self.on_thread and given.called_by):
+            given = FunctionContext.derived(given, self.name, inline=not self.on_thread)
+        return self._call_here(given, args, kwargs, given)
+
+    def _is_step_of(self, body: WorkflowContext) -> bool:
+        """Whether a direct call from this body is a step of it."""
+        return body._implicit  # noqa: SLF001 - hidden from users, who see this class
 
     def _call_here(
-        self, context: FunctionContext | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        given: FunctionContext | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: FunctionContext | None,
     ) -> Any:
-        if context is not None:
-            args = (context, *args)
+        if given is not None:
+            args = (given, *args)
         if self.is_generator:
             generator: AsyncIterator[Any] = self._function(*args, **kwargs)
             return generator

@@ -12,6 +12,7 @@ from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
 
 _current: ContextVar[Context | None] = ContextVar("agnt5_context", default=None)
+_hosted: ContextVar[bool] = ContextVar("agnt5_hosted", default=False)
 
 
 def get_current_context() -> Context | None:
@@ -22,6 +23,17 @@ def get_current_context() -> Context | None:
 def set_current_context(context: Context | None) -> object:
     """Make this the current context; returns a token for ``reset_current_context``."""
     return _current.set(context)
+
+
+def is_attempt() -> bool:
+    """Whether the function of a step is running here, and not the program around the runtime."""
+    return _hosted.get()
+
+
+def enter_runtime() -> None:
+    """From here on it is the runtime that calls: nothing of whoever opened it is current."""
+    _current.set(None)
+    _hosted.set(True)
 
 
 def reset_current_context(token: object) -> None:
@@ -111,6 +123,8 @@ class FunctionContext(Context):
             metadata,
         )
         self._info = info
+        self.called_by: Context | None = None
+        """The context of the body that called the function directly, as a part of itself."""
 
     @classmethod
     def of(cls, info: AttemptInfo) -> FunctionContext:
@@ -125,9 +139,15 @@ class FunctionContext(Context):
         )
 
     @classmethod
-    def derived(cls, parent: Context, name: str) -> FunctionContext:
-        """The context of a function that is called directly, within a run."""
-        return cls(
+    def derived(cls, parent: Context, name: str, *, inline: bool) -> FunctionContext:
+        """The context of a function that is called directly, within a run.
+
+        Args:
+            parent: The context of the caller.
+            name: The function's name.
+            inline: Whether it runs as a part of the caller's body: not on a thread.
+        """
+        context = cls(
             parent.run_id,
             parent.correlation_id,
             attempt=parent.attempt,
@@ -135,6 +155,10 @@ class FunctionContext(Context):
             component_name=name,
             metadata=parent.metadata,
         )
+        if inline:
+            inner = isinstance(parent, FunctionContext)
+            context.called_by = cast("FunctionContext", parent).called_by if inner else parent
+        return context
 
     @property
     def idempotency_key(self) -> str:

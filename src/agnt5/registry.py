@@ -38,6 +38,8 @@ class FunctionComponent(Component, ABC):
     concurrency: int | None
     plan: RetryPlan | None
     recovery: str
+    confirmation: bool = False
+    """Whether a person must agree before a workflow may run it."""
 
     @abstractmethod
     def call(
@@ -165,7 +167,7 @@ N = TypeVar("N", bound=_Named)
 
 
 class LatestByName(Generic[N]):
-    """Names to things of which the latest counts: tools and agents."""
+    """Names to things of which the latest counts."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -213,7 +215,6 @@ def hint_for(kind: str, known: Iterable[str], name: str) -> str:
 
 FunctionRegistry: _Registry[FunctionComponent] = _Registry("function")
 WorkflowRegistry: _Workflows = _Workflows()
-ToolRegistry: LatestByName[FunctionComponent] = LatestByName("tool")
 
 
 class RegisteredComponents:

@@ -21,6 +21,7 @@ from agnt5.actors.run import CLOSED, RunSettings
 from agnt5.events.log import EventLog
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.function_context import enter_runtime
 from agnt5.maintenance import rebuild_log_index
 from agnt5.runs import Runs
 
@@ -170,12 +171,14 @@ class Runtime:
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
+        context = copy_context()
+        context.run(enter_runtime)
         bus = Bus(
             log,
             self.runs.components,
             self.runs,
             clock=self._clock,
-            context=copy_context(),
+            context=context,
             settings=BusSettings(
                 RunSettings(int(settings.park_after * 1e6), settings.stall_limit),
                 settings.max_active_runs,

@@ -30,9 +30,16 @@ _SHAPES_ERRORS = (
 class Signature:
     """The signature of a function, without its context parameter."""
 
-    def __init__(self, function: Callable[..., Any], context_class: type) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        context_class: type,
+        *,
+        bare_first_is_context: bool = False,
+    ) -> None:
         self._function = function
         self._context_class = context_class
+        self._bare_first_is_context = bare_first_is_context
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())
         self.takes_context = bool(parameters) and self._is_context(parameters[0])
@@ -52,14 +59,15 @@ class Signature:
         if first.name == "ctx":
             return True
         if first.annotation is first.empty:
-            return False
+            return self._bare_first_is_context
         hint = first.annotation
         if isinstance(hint, str):
-            hint = self._hints.get(first.name)
+            hint = self.hints.get(first.name)
         return isinstance(hint, type) and issubclass(hint, self._context_class)
 
     @cached_property
-    def _hints(self) -> dict[str, Any]:
+    def hints(self) -> dict[str, Any]:
+        """The annotations, resolved; none when they cannot be."""
         try:
             return get_type_hints(self._function, include_extras=True)
         except Exception:  # noqa: BLE001 - annotations are arbitrary code; without them, no type check
@@ -82,6 +90,25 @@ class Signature:
         except TypeError as error:
             msg = f"{name}(): {error}; it takes {self.signature}"
             raise TypeError(msg) from None
+
+    def by_name(
+        self, name: str, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The arguments of a call as an input.
+
+        Raises:
+            TypeError: When they do not fit, as Python itself would.
+            InvalidInputError: When one of them has no name.
+        """
+        self.check_call(name, args, kwargs)
+        given = dict(self.signature.bind(*args, **kwargs).arguments)
+        for parameter in self.parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL and parameter.name in given:
+                msg = f"{name}: a run is given its input by name, *{parameter.name} has none"
+                raise InvalidInputError(msg)
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                given |= given.pop(parameter.name, {})
+        return given
 
     def check_input(self, name: str, given: Mapping[str, object]) -> None:
         """Refuse an input whose names or types do not fit.
@@ -145,7 +172,7 @@ class Signature:
     def _adapters(self) -> dict[str, TypeAdapter[Any]]:
         found: dict[str, TypeAdapter[Any]] = {}
         for name, parameter in self.parameters.items():
-            hint = self._hints.get(name)
+            hint = self.hints.get(name)
             if hint is None or hint is Any or parameter.kind not in _KEYWORD:
                 continue
             try:

@@ -259,7 +259,7 @@ class _Rewriting:
         return old if same or type(old) is not tuple else tuple(parts)
 
     def _model(self, old: BaseModel, new: BaseModel) -> None:
-        self._dict(old.__dict__, new.__dict__)
+        self._dict(vars(old), vars(new))
         put = object.__setattr__
         put(old, "__pydantic_fields_set__", new.__pydantic_fields_set__)
         for part in ("__pydantic_extra__", "__pydantic_private__"):

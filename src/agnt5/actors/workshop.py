@@ -74,9 +74,11 @@ class Workshop:
 
     def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
         """To the executor of a function."""
-        executor = self.executors.get(handler.name)
+        # A tool may bear the name of a function.
+        place = f"{type(handler).__name__} {handler.name}"
+        executor = self.executors.get(place)
         if executor is None or executor.handler is not handler:
-            executor = self.executors[handler.name] = Executor(
+            executor = self.executors[place] = Executor(
                 handler, self._context, encode=self.encode, threads=self._threads
             )
         executor.tell(command)
