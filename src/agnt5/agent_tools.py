@@ -95,6 +95,7 @@ class ToolBox:
     async def _call(self, context: Context | None, tool: Any, arguments: dict[str, Any]) -> object:
         if isinstance(tool, Colleague):
             return await tool.run(str(arguments.get("message", "")), context)
+        tool.check_call((), arguments)
         if isinstance(context, WorkflowContext):
             return await context.step(tool.name, tool, **arguments)
         outside = context or FunctionContext(component_name=self._owner)
