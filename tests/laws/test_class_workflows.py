@@ -92,7 +92,9 @@ class Ledger(Workflow):
     def look(self) -> tuple[object, ...]:
         table = sorted(self.table.items(), key=lambda entry: entry[0])
         draft = getattr(self, "draft", "gone")
-        return self.count, self.items, table, sorted(self.tags), draft
+        # What cannot be recorded is not restored, but it is not taken away either.
+        there = hasattr(self, "handle") and hasattr(self, "lock")
+        return self.count, self.items, table, sorted(self.tags), draft, there
 
     async def change(self, change: Change, label: str, box: list[str]) -> str:
         life = current().begins(idempotency_key(RUN, box[0]), label)
