@@ -155,9 +155,10 @@ class FunctionContext(Context):
             component_name=name,
             metadata=parent.metadata,
         )
-        if inline:
-            inner = isinstance(parent, FunctionContext)
-            context.called_by = cast("FunctionContext", parent).called_by if inner else parent
+        if inline and isinstance(parent, FunctionContext):
+            context.called_by = parent.called_by
+        elif inline:
+            context.called_by = parent
         return context
 
     @property

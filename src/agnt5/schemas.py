@@ -100,7 +100,7 @@ def summary_of(doc: str | None) -> str:
 def parameters_in(doc: str | None) -> dict[str, str]:
     r"""What the ``Args`` section of a docstring says of each parameter.
 
-    >>> parameters_in("Send it.\\n\\nArgs:\\n    to: The person\\n        who gets it.")
+    >>> parameters_in("Send it.\n\nArgs:\n    to: The person\n        who gets it.")
     {'to': 'The person who gets it.'}
     """
     found: dict[str, str] = {}

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 from tests.api.helpers import end_processes
 
-from agnt5 import FunctionRegistry, WorkflowRegistry
+from agnt5 import FunctionRegistry, ToolRegistry, WorkflowRegistry
 from agnt5.events.stores.memory import MemoryLog
 
 
 @pytest.fixture(autouse=True)
 def registries():
     """Names are taken once per process, so every test begins with none."""
-    FunctionRegistry.clear()
-    WorkflowRegistry.clear()
+    for registry in (FunctionRegistry, WorkflowRegistry, ToolRegistry):
+        registry.clear()
     yield
-    FunctionRegistry.clear()
-    WorkflowRegistry.clear()
+    for registry in (FunctionRegistry, WorkflowRegistry, ToolRegistry):
+        registry.clear()
 
 
 @pytest.fixture(autouse=True)

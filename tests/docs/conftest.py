@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agnt5 import FunctionRegistry, WorkflowRegistry
+from agnt5 import FunctionRegistry, ToolRegistry, WorkflowRegistry
 from agnt5.hosting import close_hosted
 
 
@@ -30,3 +30,4 @@ def a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def _forget() -> None:
     FunctionRegistry.clear()
     WorkflowRegistry.clear()
+    ToolRegistry.clear()
