@@ -1,4 +1,4 @@
-"""The minimal agent: its loop, its steps, what it refuses; and the scripted model it is tested by."""
+"""The minimal agent: its loop, its steps, what it refuses; and the scripted model of its tests."""
 
 from __future__ import annotations
 

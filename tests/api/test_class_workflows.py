@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -222,9 +223,6 @@ async def test_steps_take_functions_tools_and_options(store) -> None:
 
 
 async def test_a_failed_step_raises_what_it_raised_and_keeps_its_attributes(store) -> None:
-    class Odd(Exception):
-        pass
-
     class Failing(Workflow):
         def __init__(self) -> None:
             super().__init__()
@@ -232,10 +230,8 @@ async def test_a_failed_step_raises_what_it_raised_and_keeps_its_attributes(stor
 
         async def run(self) -> int:
             for _ in range(2):
-                try:
+                with contextlib.suppress(LookupError):
                     await self.step("try", self.fail)
-                except LookupError:
-                    pass
             if self.tries == 2:
                 raise LookupError(f"tried {self.tries} times")
             return 0

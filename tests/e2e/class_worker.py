@@ -1,6 +1,6 @@
 """A class workflow that is killed: batches that count in attributes, then an agent with a tool.
 
-Called as ``class_worker.py STORE WITNESS``. Every step appends a line to the witness when it begins.
+Called as ``class_worker.py STORE WITNESS``. Every step adds a line to the witness when it begins.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from agnt5 import Agent, AsyncClient, Runtime, Workflow, tool
@@ -82,18 +81,24 @@ class Batches(Workflow):
         return len(batch)
 
 
+def say(word: str) -> None:
+    """To whoever started this."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 async def main(store: str, witness: str) -> None:
     """Work on the one run until it has ended."""
     global _witness
     _witness = os.open(witness, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    async with Runtime(f"sqlite:///{Path(store).resolve()}"):
+    async with Runtime(f"sqlite:///{store}"):
         client = AsyncClient()
         if not await client.list_runs():
             await client.submit("batches", {}, "workflow", run_id=RUN)
-        print("READY", flush=True)
+        say("READY")
         response = await client.wait_for_result(RUN)
         assert response.output == EXPECTED, response
-        print("DONE", flush=True)
+        say("DONE")
 
 
 if __name__ == "__main__":

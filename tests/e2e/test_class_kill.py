@@ -1,4 +1,4 @@
-"""kill -9 into a class workflow: its attributes, its batches and its agent go on where they were."""
+"""kill -9 into a class workflow: its attributes, batches and agent go on where they were."""
 
 from __future__ import annotations
 
