@@ -27,7 +27,7 @@ class DirectCalls(StepCalls):
         self, component: Component, args: tuple[Any, ...], kwargs: dict[str, Any], line: str
     ) -> asyncio.Future[Any]:
         """A component was called by the body: make it a step."""
-        if asyncio.get_running_loop() is not self.script.loop:
+        if not self.script.closed and asyncio.get_running_loop() is not self.script.loop:
             msg = (
                 f"{component.name!r} was called by run {self.run_id!r} from another thread, where"
                 " it cannot be a step: call it in the body itself"

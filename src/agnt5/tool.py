@@ -224,22 +224,15 @@ def tool(
     ... def add(a: int, b: int) -> int:
     ...     '''Add two numbers.'''
     ...     return a + b
-    >>> add.get_schema()["input_schema"]["properties"]
-    {'a': {'type': 'integer'}, 'b': {'type': 'integer'}}
+    >>> add.get_schema()["input_schema"]["required"]
+    ['a', 'b']
     """
 
     def decorate(handler: Callable[..., Any]) -> Tool:
         doc = inspect.getdoc(handler) if callable(handler) else None
-        made = Tool(
-            name or str(getattr(handler, "__name__", "")),
-            summary_of(doc) if description is None else description,
-            handler,
-            input_schema,
-            confirmation,
-            auto_schema,
-            recovery_policy,
-            durable,
-        )
+        about = summary_of(doc) if description is None else description
+        settings = (input_schema, confirmation, auto_schema, recovery_policy, durable)
+        made = Tool(name or str(getattr(handler, "__name__", "")), about, handler, *settings)
         ToolRegistry.register(made)
         return made
 

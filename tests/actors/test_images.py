@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, PrivateAttr
 
+from agnt5.actors import images as images_module
 from agnt5.actors.images import GONE, Arguments, Together, changes, rewrite
 from agnt5.calls import recorded_input
+from agnt5.exceptions import PayloadError
 from agnt5.payloads import encode
 
 
@@ -163,6 +165,21 @@ def test_what_has_no_image_is_left_alone():
     assert images.capture() == {}
     images.restore({"args": {"0": [1], "7": [1]}, "kwargs": {"gone": 1}, "self": {"n": 1}})
     assert endless == [1]
+
+
+def test_a_change_in_the_very_moment_is_looked_at_again(monkeypatch):
+    """Another thread may be adding to a dict while it is being pictured."""
+    tries = []
+
+    def busy(value, where):
+        tries.append(value)
+        if len(tries) < 3:
+            raise PayloadError("changed") from RuntimeError("dictionary changed size")
+        return encode(value)
+
+    monkeypatch.setattr(images_module, "encode", busy)
+    assert images_module.picture({"n": 1}) == {"n": 1}
+    assert len(tries) == 3
 
 
 def test_an_entry_that_is_gone_is_recorded_as_gone():

@@ -212,6 +212,19 @@ async def test_calls_inside_the_function_of_a_step_are_plain_calls(store):
     assert (response.output, asked) == (2, [":outer#0"])
 
 
+async def test_a_call_inside_an_inline_step_is_a_step_within_it(store):
+    @task
+    def inner(n: int) -> int:
+        return n + 1
+
+    @workflow
+    async def body(ctx: WorkflowContext) -> int:
+        return await ctx.step("outer", lambda: inner(1))
+
+    response, asked = await keys(store, "body")
+    assert (response.output, asked) == (2, [":outer#0", ":outer#0>:inner#0"])
+
+
 async def test_a_call_returns_a_step_future_whose_identity_is_fixed_by_the_call(store):
     @task
     async def work(n: int) -> int:

@@ -185,6 +185,28 @@ async def test_what_cannot_be_recorded_is_left_alone(store):
     assert live == replayed == ["used"]
 
 
+async def test_what_becomes_unrecordable_is_told(store, caplog):
+    """Not silently: the change of that argument is not durable."""
+
+    @task
+    def open_it(context: dict, log: list) -> None:
+        context["connection"] = object()
+        log.append("opened")
+
+    @workflow
+    async def body() -> list:
+        context, log = {}, []
+        await open_it(context, log)
+        return [sorted(context), log]
+
+    async with Runtime(store) as runtime:
+        response = await AsyncClient(runtime=runtime).run("body", {}, "workflow", timeout=15)
+    assert response.output == [["connection"], ["opened"]]
+    assert "step ':open_it#0' has put something into its argument 0" in caplog.text
+    (outcome,) = await outcomes(store, response.run_id)
+    assert outcome.after == {"args": {"1": ["opened"]}}
+
+
 async def test_an_after_image_beyond_the_limit_fails_the_step(store):
     @task
     def grow(items: list) -> None:

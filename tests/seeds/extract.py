@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+from tests.seeds.layout import Layout
+
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 START = re.compile(
     r"^(from agnt5 import|@function|@workflow|client = |client\.run|result = client)"
@@ -15,8 +17,11 @@ GLUE = re.compile(r"(?<=[a-z0-9)\]}\"'])(?=[A-Z|])")
 LONGEST = 60
 
 
-def snippets(text: str) -> list[str]:
+def snippets(text: str, layout: Layout | None = None) -> list[str]:
     """The snippets of a document, in order; each is valid Python."""
+    if layout is not None:
+        lines = text.splitlines()
+        return [laid_out(lines[first - 1 : last], first, ends) for first, last, ends in layout]
     fenced = FENCE.findall(text)
     return fenced or _unfenced(text.splitlines())
 
@@ -84,3 +89,39 @@ def indented(lines: list[str]) -> list[str]:
         if line.startswith("return"):
             in_function = False
     return found
+
+
+def laid_out(lines: list[str], first: int, ends: dict[int, int]) -> str:
+    """The lines with their indentation, and the last one without a glued paragraph."""
+    found: list[str] = []
+    level = depth = 0
+    for number, line in enumerate(lines, first):
+        if not depth:
+            level = ends.get(number, level)
+        found.append("    " * (level + (depth > 0)) + line)
+        code = re.sub(r"#.*", "", re.sub(r"f?\"[^\"]*\"", "", line))
+        depth += sum(map(code.count, "([{")) - sum(map(code.count, ")]}"))
+        if not depth and code.rstrip().endswith(":"):
+            level += 1
+    for ending in (*_endings(found[-1]), *_cuts(found[-1])):
+        code = "\n".join([*found[:-1], ending]) + "\n"
+        if _is_python(code):
+            return code
+    raise AssertionError("\n".join(found))
+
+
+def _cuts(line: str) -> list[str]:
+    """What may be left of a line without a paragraph that does not begin with a capital."""
+    return [
+        line[:at]
+        for at in range(len(line), 0, -1)
+        if line[at:].startswith(" ") or line[at - 1] == "}"
+    ]
+
+
+def _is_python(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return True

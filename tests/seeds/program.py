@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+from tests.seeds.stubs import INPUTS, definitions
+
 import agnt5
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -44,7 +46,11 @@ ENDING = """
 _client = Client(store="sqlite:///seed.db")
 for _kind, _name, _input in json.loads({todo!r}):
     _response = _client.run(_name, _input, _kind, idempotency_key=f"seed-{{_name}}", timeout=40)
-    print(json.dumps([_name, str(_response.status), _response.output, str(_response.error)]))
+    if _response.status == "paused":
+        _client.resume(_response.run_id, "approve")
+        _response = _client.wait_for_result(_response.run_id, 40)
+    _output = json.dumps(_response.output, default=lambda value: type(value).__name__)
+    print(json.dumps([_name, str(_response.status), _output, str(_response.error)]))
 """
 CLIENT_ENDING = """
 if "result" in globals():
@@ -83,7 +89,9 @@ def defined(code: str) -> set[str]:
     return names
 
 
-def components(code: str) -> dict[str, tuple[str, dict[str, object]]]:
+def components(
+    code: str, samples: dict[str, object] = SAMPLES
+) -> dict[str, tuple[str, dict[str, object]]]:
     """Decorated functions: their kind, and an input that fits."""
     found: dict[str, tuple[str, dict[str, object]]] = {}
     for node in tree_of(code).body:
@@ -91,7 +99,7 @@ def components(code: str) -> dict[str, tuple[str, dict[str, object]]]:
             first = node.decorator_list[0]
             kind = ast.unparse(first.func if isinstance(first, ast.Call) else first)
             given = {
-                arg.arg: SAMPLES[ast.unparse(arg.annotation)]
+                arg.arg: samples.get(arg.arg) or samples[ast.unparse(arg.annotation)]
                 for arg in node.args.args
                 if arg.arg != "ctx" and arg.annotation is not None
             }
@@ -154,6 +162,16 @@ def stubs(code: str, also: set[str]) -> str:
         lines += [f"@_function(name={name!r})", f"async def {name}(**given):"]
         lines.append(f"    return _effect({name!r})")
     return "\n".join(lines) + "\n"
+
+
+def program_with_stubs(code: str, only: str | None = None) -> str:
+    """A whole program around a snippet of 001 or 002, which runs its workflows, or one of them."""
+    todo = [
+        (kind, name, given)
+        for name, (kind, given) in components(code, INPUTS).items()
+        if kind == "workflow" and only in {None, name}
+    ]
+    return PRELUDE + definitions(code) + code + ENDING.format(todo=json.dumps(todo))
 
 
 def program(all_snippets: list[str], index: int, only: str | None = None) -> str:

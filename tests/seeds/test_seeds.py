@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.api.helpers import ROOT, python
+from tests.api.helpers import ROOT, end_processes, python
 from tests.seeds.extract import snippets
-from tests.seeds.program import components, program
+from tests.seeds.layout import LAYOUTS
+from tests.seeds.program import SAMPLES, components, program, program_with_stubs
+from tests.seeds.stubs import INPUTS, decorated
 
 FOLDER = Path(os.environ.get("AGNT5_SEEDS") or ROOT.parent / "shared" / "seeds")
-COUNTS = {"000": 7, "003": 1, "004": 6}
+COUNTS = {"000": 7, "001": 12, "002": 23, "003": 1, "004": 6}
 """How many snippets each document has: an extractor that loses one must not pass."""
 
 pytestmark = pytest.mark.skipif(
@@ -26,16 +30,42 @@ pytestmark = pytest.mark.skipif(
 def document(number: str) -> list[str]:
     """The snippets of a document, or none when the document is not there."""
     files = sorted(FOLDER.glob(f"{number}_*.txt"))
-    return snippets(files[0].read_text(encoding="utf-8")) if files else []
+    text = files[0].read_text(encoding="utf-8") if files else ""
+    return snippets(text, LAYOUTS.get(number)) if text else []
 
 
-ALL = [(number, n) for number in COUNTS for n in range(len(document(number)))]
+PENDING = {
+    ("001", 4): "ctx.batch",
+    ("001", 5): "ctx.map; a fragment",
+    ("001", 7): "ctx.state",
+    ("001", 8): "event triggers",
+    ("001", 9): "webhook triggers",
+    ("002", 6): "the timeout of a workflow",
+    ("002", 7): "workflows as classes",
+    ("002", 8): "workflows as classes",
+    ("002", 12): "Agent",
+    ("002", 13): "workflows as classes, Agent",
+}
+"""Snippets that need what is not built yet, and what that is."""
+
+ALL = [
+    (number, n)
+    for number in COUNTS
+    for n in range(len(document(number)))
+    if (number, n) not in PENDING
+]
 WORKFLOWS = [
     (number, n, name)
     for number, n in ALL
-    for name, (kind, _) in components(document(number)[n]).items()
+    for name, (kind, _) in components(document(number)[n], INPUTS | SAMPLES).items()
     if kind == "workflow"
 ]
+
+
+def whole(number, n, only=None):
+    """The program around a snippet."""
+    code = document(number)
+    return program_with_stubs(code[n], only) if number in LAYOUTS else program(code, n, only)
 
 
 def label(case):
@@ -43,13 +73,29 @@ def label(case):
     return "-".join(map(str, case))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def zygote():
+    """The process from which those of the snippets are forked."""
+    global _zygote
+    _zygote = python(Path(__file__).with_name("zygote.py"), stdin=subprocess.PIPE)
+    yield
+    _zygote.stdin.close()
+    assert _zygote.wait(10) == 0
+    end_processes()
+
+
+_zygote = None
+
+
 def run(code, folder, die_at=0):
     """Run a program; its exit code, the answers it printed, what it said on stderr."""
-    file = folder / "program.py"
-    file.write_text(code, encoding="utf-8")
-    process = python(file, cwd=folder, env={"AGNT5_DIE_AT": str(die_at)})
-    out, err = process.communicate(timeout=50)
-    return process.returncode, [json.loads(line) for line in out.splitlines()], err
+    (folder / "program.py").write_text(code, encoding="utf-8")
+    job = {"folder": str(folder), "env": {"AGNT5_DIE_AT": str(die_at)}}
+    _zygote.stdin.write(json.dumps(job) + "\n")
+    _zygote.stdin.flush()
+    code = int(_zygote.stdout.readline())
+    out, err = ((folder / name).read_text() for name in ("stdout", "stderr"))
+    return code, [json.loads(line) for line in out.splitlines()], err
 
 
 def effects(folder):
@@ -69,7 +115,7 @@ def test_no_snippet_is_lost(number):
 def test_a_snippet_runs(case, tmp_path):
     """In a process of its own, through Client: exit code 0, every component completes."""
     number, n = case
-    code, answers, err = run(program(document(number), n), tmp_path)
+    code, answers, err = run(whole(number, n), tmp_path)
     assert (code, err) == (0, ""), err
     assert answers
     for answer in answers:
@@ -88,7 +134,7 @@ def test_a_repeated_key_charges_once(tmp_path):
 def test_a_workflow_is_killed_in_the_middle_and_resumed(case, tmp_path):
     """SIGKILL in each of its effects in turn: the same result, completed steps do not run again."""
     number, n, name = case
-    code = program(document(number), n, only=name)
+    code = whole(number, n, name)
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
     status, expected, err = run(code, undisturbed)
@@ -104,9 +150,14 @@ def test_a_workflow_is_killed_in_the_middle_and_resumed(case, tmp_path):
         before = effects(folder)
         assert len(before) == victim
         status, answers, err = run(code, folder)
+        if decorated(ast.parse(code)).get(before[-1]) == "tool":
+            # Nobody knows whether it has acted, so it is not repeated.
+            assert (status, answers[0][1]) == (0, "failed")
+            assert effects(folder) == before
+            continue
         assert (status, err, answers) == (0, "", expected)
         counted = Counter(effects(folder))
-        if "ctx.parallel" in document(number)[n]:
+        if any(word in document(number)[n] for word in ("ctx.parallel", "gather(")):
             # Its branches are under way together: the others may have been cut short as well.
             assert set(counted) == set(planned)
         else:

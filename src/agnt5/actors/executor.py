@@ -21,7 +21,7 @@ import anyio
 from pydantic import JsonValue
 
 from agnt5.actors.actor import Actor
-from agnt5.actors.images import changes
+from agnt5.actors.images import made_of
 from agnt5.actors.mailbox import Envelope
 from agnt5.actors.ports import After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.threads import Threads
@@ -168,7 +168,7 @@ class Executor(Actor[Attempt | Cancel]):
         if attempt.cancelled:
             return
         if work.images is not None and work.before is not None:
-            result.after = changes(work.before, work.images.capture())
+            result.after = made_of(info.key, work.before, work.images)
         self._running.pop((info.run_id, info.key), None)
         attempt.report(info, result)
         if self._waiting:

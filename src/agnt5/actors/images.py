@@ -8,6 +8,7 @@ same object, because the body may hold it elsewhere, too.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Iterable
 from types import NoneType
@@ -23,6 +24,9 @@ from agnt5.payloads import decode, encode
 GONE: JsonValue = {"$": "gone"}
 """Recorded in place of an entry that was there before the step and is not any more."""
 
+logger = logging.getLogger("agnt5.step")
+
+_TRIES = 10
 _SCALARS = frozenset({NoneType, bool, int, float, str, bytes})
 
 
@@ -32,7 +36,34 @@ def picture(value: object) -> JsonValue:
     Raises:
         PayloadError: When it cannot be recorded.
     """
+    for _ in range(_TRIES):
+        try:
+            return encode(value, where="an argument")
+        except PayloadError as error:
+            if not isinstance(error.__cause__, RuntimeError):
+                raise
+            # A step on a thread has changed a dict or a set in the very moment: look again.
     return encode(value, where="an argument")
+
+
+def made_of(key: str, before: After, images: Images) -> After | None:
+    """What the attempt that has just ended has made of what it could reach."""
+    after = changes(before, images.capture())
+    if after is None:
+        return None
+    for section in ("args", "kwargs"):
+        entries = _section(after, section)
+        for name in [name for name, image in entries.items() if image == GONE]:
+            del entries[name]
+            logger.warning(
+                "step %r has put something into its argument %s that cannot be recorded: what it"
+                " made of that argument will be missing when the run goes on after a crash",
+                key,
+                name,
+            )
+        if section in after and not entries:
+            del after[section]
+    return after or None
 
 
 def changes(before: After, after: After) -> After | None:

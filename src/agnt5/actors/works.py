@@ -6,7 +6,7 @@ import asyncio
 from contextvars import Context, copy_context
 
 from agnt5.actors.branch import Body, Branch, spawn
-from agnt5.actors.images import changes
+from agnt5.actors.images import made_of
 from agnt5.actors.outcomes import inline_failure, inline_report
 from agnt5.actors.ports import After, Channel, FunctionWork, InlineWork, Work
 from agnt5.events.keys import scope_of
@@ -90,7 +90,7 @@ class Works:
             error = ExecutionError(f"step {key!r} was cancelled from inside")
             held, report = inline_failure(key, error)
         if images is not None:
-            report.after = changes(before, images.capture())
+            report.after = made_of(key, before, images)
             try:
                 self._channel.check_size(report.after, f"changed arguments of step {key!r}")
             except PayloadError as error:
