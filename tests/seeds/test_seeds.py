@@ -107,6 +107,17 @@ def test_no_snippet_is_lost(number):
     assert len(found) == COUNTS[number], "\n-----\n".join(found)
 
 
+def test_the_table_names_every_snippet_and_its_tests():
+    """docs/reference/seeds.md says of each what runs it."""
+    page = (ROOT / "docs" / "reference" / "seeds.md").read_text(encoding="utf-8")
+    killed = {(number, n) for number, n, _ in WORKFLOWS}
+    for number, count in COUNTS.items():
+        for case in ((number, n) for n in range(count)):
+            tests = "run, kill" if case in killed else "run"
+            row = next((r for r in page.splitlines() if r.startswith(f"| {label(case)} |")), "")
+            assert row.endswith(f"| {'pending' if case in PENDING else tests} |"), (case, row)
+
+
 @pytest.mark.parametrize("case", ALL, ids=label)
 def test_a_snippet_runs(case, tmp_path):
     """In a process of its own, through Client: exit code 0, every component completes."""
