@@ -14,6 +14,7 @@ from agnt5 import (
     AsyncClient,
     ConfigurationError,
     InvalidInputError,
+    RunError,
     Runtime,
     ToolRegistry,
     UnknownComponentError,
@@ -148,6 +149,28 @@ async def test_only_what_changed_is_recorded(store) -> None:
 
     steps = [f for f in map(decode_fact, stored) if isinstance(f, StepCompleted)]
     assert [step.after for step in steps] == [{"self": {"count": 1, "draft": {"$": "gone"}}}, None]
+
+
+async def test_an_attribute_that_can_no_longer_be_recorded_is_said(store, caplog) -> None:
+    class Opening(Workflow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.connection: Any = None
+            self.lock = asyncio.Lock()
+
+        async def run(self) -> bool:
+            await self.step("open", self.open)
+            return self.connection is not None
+
+        async def open(self) -> None:
+            self.connection, self.lock = object(), asyncio.Lock()
+
+    async with Runtime(store) as runtime:
+        assert await Opening().run()
+        run_id = (await AsyncClient(runtime=runtime).list_runs())[0].run_id
+        assert all(b"opaque" not in row.state for row in runtime._log.read(run_id))
+    (warning,) = [r.getMessage() for r in caplog.records if r.name == "agnt5.step"]
+    assert "step ':open#0' has put something into its attribute connection" in warning
 
 
 async def test_every_run_has_an_instance_of_its_own(store) -> None:
@@ -440,6 +463,29 @@ def test_a_constructor_that_fails_leaves_the_others_in_peace(caplog) -> None:
     batches_class()
     assert WorkflowRegistry.list_names() == ["Broken", "data_processing"]
     assert "no such device" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["cancelled", "suspended"])
+async def test_a_run_without_a_result_raises(store, how) -> None:
+    class Endless(Workflow):
+        async def run(self) -> None:
+            ran.append("body")
+            await (self.step("b", len, "") if len(ran) == 2 else self.step("a", len, ""))
+            await self.ctx.wait_for_signal("never")
+
+    async with Runtime(store, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        awaited = asyncio.ensure_future(Endless().run())
+        await until(lambda: ran)
+        await written(runtime)
+        run_id = (await client.list_runs())[0].run_id
+        if how == "cancelled":
+            await client.cancel(run_id, "enough")
+        else:
+            await until(lambda: run_id not in runtime._bus.runs)
+            await client.signal(run_id, "other")
+        with pytest.raises(RunError, match=f"run {run_id} of workflow 'Endless' gave no result"):
+            await awaited
 
 
 async def test_a_question_is_waited_for(store) -> None:

@@ -66,7 +66,7 @@ class Ledger(Workflow):
         self.table: dict[str, Any] = {"deep": {"list": []}}
         self.tags: set[str] = set()
         self.draft: Any = "draft"
-        self.handle: Any = None
+        self.handle: Any = object()
         self.lock = asyncio.Lock()
 
     async def run(self) -> list[Any]:

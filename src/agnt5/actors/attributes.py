@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
-from agnt5.actors.images import GONE, picture, rewrite
+from agnt5.actors.images import GONE, OPAQUE, picture, rewrite
 from agnt5.actors.ports import After
 from agnt5.exceptions import PayloadError
 from agnt5.payloads import decode
-
-_OPAQUE: JsonValue = {"$": "opaque"}
-"""Stands for what cannot be recorded, so that it is not taken for an attribute that is gone."""
 
 
 class Attributes:
@@ -34,7 +31,7 @@ class Attributes:
                 try:
                     images[name] = picture(value)
                 except PayloadError:
-                    images[name] = _OPAQUE
+                    images[name] = OPAQUE
         return {"self": images}
 
     def restore(self, after: After) -> None:
@@ -43,6 +40,6 @@ class Attributes:
         for name, image in section.items() if isinstance(section, dict) else ():
             if image == GONE:
                 own.pop(name, None)
-            elif image != _OPAQUE:
+            elif image != OPAQUE:
                 value = decode(image, where=f"attribute {name!r}, which a step has changed")
                 own[name] = rewrite(own[name], value) if name in own else value
