@@ -95,7 +95,7 @@ class ClassWorkflow(WorkflowComponent):
         if inspect.isabstract(self._cls):
             return
         self._learn_name()
-        known = WorkflowRegistry.get(self.name)
+        known = WorkflowRegistry.registered(self.name)
         if known is None or known.__module__ == self.__module__:
             WorkflowRegistry.replace(self)
         elif known is not self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
@@ -123,6 +124,8 @@ class _Workflows(_Registry[WorkflowComponent]):
     def __init__(self) -> None:
         super().__init__("workflow")
         self._announced: list[Callable[[], None]] = []
+        # Whoever looks meanwhile must see all of them. Reentrant: constructors may look, too.
+        self._settling = threading.RLock()
 
     def announce(self, register: Callable[[], None]) -> None:
         """Something to register before the next look: its name is not known yet."""
@@ -132,10 +135,13 @@ class _Workflows(_Registry[WorkflowComponent]):
         """Add a component in place of the one that has its name."""
         self._components[component.name] = component
 
+    def registered(self, name: str) -> WorkflowComponent | None:
+        """The component that has that name so far, for those who are being registered."""
+        return self._components.get(name)
+
     def get(self, name: str) -> WorkflowComponent | None:
         """The component of that name, or None."""
-        if self._announced:
-            self._settle()
+        self._settle()
         return super().get(name)
 
     def all(self) -> dict[str, WorkflowComponent]:
@@ -154,9 +160,9 @@ class _Workflows(_Registry[WorkflowComponent]):
         super().clear()
 
     def _settle(self) -> None:
-        announced, self._announced = self._announced, []
-        for register in announced:
-            register()
+        with self._settling:
+            while self._announced:
+                self._announced.pop(0)()
 
 
 class _Named(Protocol):

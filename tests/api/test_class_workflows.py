@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -450,6 +452,27 @@ async def test_in_another_module_the_earlier_keeps_its_name(store, caplog) -> No
     async with Runtime(store):
         with pytest.raises(ValueError, match="name collision: 'data_processing'"):
             await wanted().run([])
+
+
+def test_whoever_looks_while_another_thread_registers_sees_everything() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Workflow):
+        def __init__(self) -> None:
+            super().__init__("slow")
+            begun.set()
+            assert go_on.wait(10)
+
+        async def run(self) -> None: ...
+
+    batches_class()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(WorkflowRegistry.get, "slow")
+        assert begun.wait(10)
+        second = pool.submit(WorkflowRegistry.get, "data_processing")
+        go_on.set()
+        assert first.result() is not None
+        assert second.result() is not None
 
 
 def test_a_constructor_that_fails_leaves_the_others_in_peace(caplog) -> None:
