@@ -2,6 +2,9 @@
 
 from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
 from agnt5 import direct_runs as direct_runs  # workflows need it that are called where no run is
+from agnt5.agent import Agent, AgentRegistry, AgentResult
+from agnt5.agent_tools import Handoff
+from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
 from agnt5.entity import Entity, EntityRegistry, entity, query
@@ -65,6 +68,9 @@ from agnt5.workflow import workflow
 __all__ = [
     "AGNT5Error",
     "ActivationError",
+    "Agent",
+    "AgentRegistry",
+    "AgentResult",
     "AsyncClient",
     "BackoffPolicy",
     "BackoffType",
@@ -80,6 +86,7 @@ __all__ = [
     "ExecutionError",
     "FunctionContext",
     "FunctionRegistry",
+    "Handoff",
     "Happened",
     "InvalidInputError",
     "NondeterminismError",
@@ -117,6 +124,7 @@ __all__ = [
     "UserReply",
     "WebhookResponse",
     "WebhookVerificationError",
+    "Workflow",
     "WorkflowContext",
     "WorkflowRegistry",
     "entity",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agnt5.actors.ports import AttemptInfo
+from agnt5.actors.ports import AttemptInfo, Images
 from agnt5.actors.script import Script
 from agnt5.function_context import Context
 
@@ -19,6 +19,8 @@ class BodyContext(Context):
         )
         self.script = script
         self.info = info
+        self.images: Images | None = None
+        """What every inline step may change beside its arguments: a class workflow's attributes."""
 
     @property
     def _is_replay(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from agnt5.events.codec import decode_fact
 from agnt5.events.run import facts as f
+from agnt5.exceptions import RunError
 from agnt5.hosting import find_runtime
 from agnt5.new_run import NewRun
 from agnt5.payloads import decode_error
@@ -35,7 +36,12 @@ async def _outcome(runtime: Runtime, new: NewRun) -> Any:
     last = await asyncio.to_thread(log.last, run_id)
     fact = None if last is None else decode_fact(last)
     if not isinstance(fact, f.RunFailed):
-        return response.raise_for_status()
+        # A suspended run is no error to a client, but it has no output to return here either.
+        code, why = str(response.status).upper(), f"it is {response.status}"
+        if response.error is not None:
+            code, why = response.error.code, response.error.message
+        msg = f"run {run_id} of workflow {new.component!r} gave no result: {why}"
+        raise RunError(msg, run_id=run_id, error_code=code)
     error = decode_error(fact.error)
     error.add_note(f"raised by run {run_id} of workflow {new.component!r}")
     raise error

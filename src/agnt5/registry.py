@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Protocol, TypeVar
 
 from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.events.run.facts import RetryPlan
@@ -127,6 +129,8 @@ class WorkflowComponent(Component, ABC):
         """Run the body in the scope of a step of another run."""
 
 
+logger = logging.getLogger("agnt5.registry")
+
 T = TypeVar("T", bound=Component)
 _SHOWN = 10
 
@@ -173,14 +177,7 @@ class _Registry(Generic[T]):
 
     def hint(self, name: str) -> str:
         """A sentence that names the nearest components there are."""
-        known = self.list_names()
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        if near:
-            return f"Did you mean {' or '.join(map(repr, near))}?"
-        if known:
-            more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-            return f"Registered {self.kind}s: {', '.join(map(repr, known[:_SHOWN]))}{more}."
-        return f"No {self.kind} is registered: import the module that defines it first."
+        return hint_for(self.kind, self.list_names(), name)
 
 
 class _VersionedRegistry(_Registry[WorkflowComponent]):
@@ -233,8 +230,120 @@ class _VersionedRegistry(_Registry[WorkflowComponent]):
         self._versions.clear()
 
 
+class _Workflows(_VersionedRegistry):
+    """Workflows; those of classes are known by name only when somebody looks."""
+
+    def __init__(self) -> None:
+        super().__init__("workflow")
+        self._announced: list[Callable[[], None]] = []
+        # Whoever looks meanwhile must see all of them. Reentrant: constructors may look, too.
+        self._settling = threading.RLock()
+
+    def announce(self, register: Callable[[], None]) -> None:
+        """Something to register before the next look: its name is not known yet."""
+        self._announced.append(register)
+
+    def replace(self, component: WorkflowComponent) -> None:
+        """Add a component in place of the one that has its name."""
+        self._components[component.name] = component
+        self._versions[component.name] = {component.version: component}
+
+    def registered(self, name: str) -> WorkflowComponent | None:
+        """The component that has that name so far, for those who are being registered."""
+        return self._components.get(name)
+
+    def get(self, name: str) -> WorkflowComponent | None:
+        """The component of that name, or None."""
+        self._settle()
+        return super().get(name)
+
+    def all(self) -> dict[str, WorkflowComponent]:
+        """Every component, by name."""
+        self._settle()
+        return super().all()
+
+    def list_names(self) -> list[str]:
+        """Every name, sorted."""
+        self._settle()
+        return super().list_names()
+
+    def pinned(self, name: str, version: str | None) -> WorkflowComponent | None:
+        """The component for a run that was accepted with this version label (or without one)."""
+        self._settle()
+        return super().pinned(name, version)
+
+    def versions(self, name: str) -> list[str]:
+        """The version labels of a name, in the order of registration."""
+        self._settle()
+        return super().versions(name)
+
+    def clear(self) -> None:
+        """Forget every component. For tests."""
+        self._announced.clear()
+        super().clear()
+
+    def _settle(self) -> None:
+        with self._settling:
+            while self._announced:
+                self._announced.pop(0)()
+
+
+class _Named(Protocol):
+    name: str
+
+
+N = TypeVar("N", bound=_Named)
+
+
+class LatestByName(Generic[N]):
+    """Names to things of which the latest counts."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._things: dict[str, N] = {}
+
+    def register(self, thing: N) -> None:
+        """Add it; one of the same name is replaced, with a warning."""
+        known = self._things.get(thing.name)
+        self._things[thing.name] = thing
+        if known is not None and known is not thing:
+            self.replaced(known, thing)
+
+    def replaced(self, known: N, thing: N) -> None:  # noqa: ARG002 - for those who compare them
+        """Say that the name means something else now."""
+        logger.warning("%s %r was defined again: the later one counts", self.kind, thing.name)
+
+    def get(self, name: str) -> N | None:
+        """The thing of that name, or None."""
+        return self._things.get(name)
+
+    def all(self) -> dict[str, N]:
+        """Everything, by name."""
+        return dict(self._things)
+
+    def list_names(self) -> list[str]:
+        """Every name, sorted."""
+        return sorted(self._things)
+
+    def clear(self) -> None:
+        """Forget everything. For tests."""
+        self._things.clear()
+
+
+def hint_for(kind: str, known: Iterable[str], name: str) -> str:
+    """A sentence that names what there is instead of ``name``."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}?"
+    if names:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return f"Registered {kind}s: {', '.join(map(repr, names[:_SHOWN]))}{more}."
+    return f"No {kind} is registered: import the module that defines it first."
+
+
 FunctionRegistry: _Registry[FunctionComponent] = _Registry("function")
-WorkflowRegistry = _VersionedRegistry("workflow")
+WorkflowRegistry: _Workflows = _Workflows()
 
 
 class RegisteredComponents:

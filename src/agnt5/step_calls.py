@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, cast
 
 from agnt5.actors.branch import StepFuture
-from agnt5.actors.images import Arguments
+from agnt5.actors.images import Arguments, Together
 from agnt5.actors.ports import FunctionWork, InlineWork
 from agnt5.body_context import BodyContext
 from agnt5.calls import MISSING, Call, inline_work, is_awaitable, line_of, nothing, recorded_input
@@ -166,6 +166,8 @@ class StepCalls(BodyContext):
             )
             raise ValueError(msg)
         work = inline_work(target, call.args, call.kwargs)
+        if self.images is not None:
+            work.images = Together(work.images, self.images)
         return self._inline(name, work, call)
 
     def _workflow(self, workflow: WorkflowComponent, name: str, call: Call) -> asyncio.Future[Any]:

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from tests.seeds import classes
 from tests.seeds.stubs import INPUTS, definitions
 
 import agnt5
@@ -104,6 +105,13 @@ def components(
                 if arg.arg != "ctx" and arg.annotation is not None
             }
             found[node.name] = (kind, given)
+    for cls in classes.workflow_classes(tree_of(code)):
+        given = {
+            arg.arg: samples.get(arg.arg) or samples[ast.unparse(arg.annotation)]
+            for arg in classes.body_of(cls).args.args
+            if arg.annotation is not None
+        }
+        found[classes.name_of(cls)] = ("workflow", given)
     return found
 
 
@@ -171,7 +179,8 @@ def program_with_stubs(code: str, only: str | None = None) -> str:
         for name, (kind, given) in components(code, INPUTS).items()
         if kind == "workflow" and only in {None, name}
     ]
-    return PRELUDE + definitions(code) + code + ENDING.format(todo=json.dumps(todo))
+    stubbed = PRELUDE + definitions(code) + classes.before(code)
+    return stubbed + code + classes.after(code) + ENDING.format(todo=json.dumps(todo))
 
 
 def program(all_snippets: list[str], index: int, only: str | None = None) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import builtins
 
+from tests.seeds import classes
+
 import agnt5
 
 SAMPLE = {
@@ -117,6 +119,7 @@ PLAIN = {
     ),
     "acquire_database_connection": "acquire_database_connection = _connected",
     "acquire_api_client": "acquire_api_client = _connected",
+    **classes.PLAIN,
 }
 """Helpers that are not awaited."""
 

@@ -8,12 +8,15 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 from agnt5 import (
+    Agent,
+    AgentResult,
     AsyncClient,
     BackoffPolicy,
     Client,
     FunctionContext,
     RetryPolicy,
     Runtime,
+    Workflow,
     WorkflowContext,
     function,
     workflow,
@@ -104,3 +107,30 @@ def wrong(ctx: WorkflowContext, client: Client) -> None:
     Runtime(store=7)  # type: ignore[arg-type]
     RetryPolicy(attempts=3)  # type: ignore[call-arg]
     ctx.unknown()  # type: ignore[attr-defined]
+
+
+class Batches(Workflow):
+    """A workflow with attributes."""
+
+    def __init__(self) -> None:
+        super().__init__("batches", timeout=60)
+        self.count = 0
+        self.writer = Agent("writer", "openai/gpt-4o", "You write.", tools=[charge])
+
+    async def run(self, data: list[str]) -> dict[str, int]:
+        sizes = await self.parallel([("size", self.size, each) for each in data])
+        assert_type(sizes, list[Any])
+        await self.step("size", self.size, "more", key="more", timeout=5)
+        await self.call_agent("writer", "Write")
+        assert_type(self.ctx, WorkflowContext)
+        return {"count": self.count}
+
+    async def size(self, text: str) -> int:
+        self.count += 1
+        return len(text)
+
+
+async def with_classes() -> None:
+    assert_type(await Batches().run(["a"]), dict[str, int])
+    assert_type(await Batches().writer.run("Hello"), AgentResult)
+    await Batches().run(3)  # type: ignore[arg-type]

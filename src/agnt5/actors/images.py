@@ -24,6 +24,9 @@ from agnt5.payloads import decode, encode
 GONE: JsonValue = {"$": "gone"}
 """Recorded in place of an entry that was there before the step and is not any more."""
 
+OPAQUE: JsonValue = {"$": "opaque"}
+"""Stands for an attribute that is there and cannot be recorded; arguments are left out instead."""
+
 logger = logging.getLogger("agnt5.step")
 
 _TRIES = 10
@@ -51,15 +54,18 @@ def made_of(key: str, before: After, images: Images) -> After | None:
     after = changes(before, images.capture())
     if after is None:
         return None
-    for section in ("args", "kwargs"):
+    lost = (("args", "argument", GONE), ("kwargs", "argument", GONE), ("self", "attribute", OPAQUE))
+    for section, what, sign in lost:
         entries = _section(after, section)
-        for name in [name for name, image in entries.items() if image == GONE]:
+        for name in [name for name, image in entries.items() if image == sign]:
             del entries[name]
             logger.warning(
-                "step %r has put something into its argument %s that cannot be recorded: what it"
-                " made of that argument will be missing when the run goes on after a crash",
+                "step %r has put something into its %s %s that cannot be recorded: what it"
+                " made of that %s will be missing when the run goes on after a crash",
                 key,
+                what,
                 name,
+                what,
             )
         if section in after and not entries:
             del after[section]
