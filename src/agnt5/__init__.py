@@ -1,6 +1,17 @@
 """agnt5: durable workflows as event-sourced actors, embedded in your process."""
 
 from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installation
+from agnt5.batch import (
+    BatchConfig,
+    BatchError,
+    BatchItemError,
+    BatchItemInput,
+    BatchItemResult,
+    BatchResult,
+    BatchStats,
+    BatchStatusResult,
+    CancelBatchResult,
+)
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
 from agnt5.exceptions import (
@@ -19,6 +30,7 @@ from agnt5.exceptions import (
     RunError,
     RunNotFoundError,
     RuntimeClosedError,
+    SagaError,
     StateError,
     StepTimeoutError,
     StoreError,
@@ -46,6 +58,15 @@ __all__ = [
     "AsyncClient",
     "BackoffPolicy",
     "BackoffType",
+    "BatchConfig",
+    "BatchError",
+    "BatchItemError",
+    "BatchItemInput",
+    "BatchItemResult",
+    "BatchResult",
+    "BatchStats",
+    "BatchStatusResult",
+    "CancelBatchResult",
     "CheckpointError",
     "Client",
     "ConfigurationError",
@@ -71,6 +92,7 @@ __all__ = [
     "RunStatus",
     "Runtime",
     "RuntimeClosedError",
+    "SagaError",
     "StateError",
     "StatusResponse",
     "StepTimeoutError",

@@ -22,7 +22,7 @@ _LONGEST_S = 10 * 365 * 24 * 3600
 class Call:
     """The arguments of a step, as they were given."""
 
-    __slots__ = ("_timeout", "args", "key", "kwargs", "line")
+    __slots__ = ("_timeout", "args", "key", "kwargs", "limit", "line", "place", "undo")
 
     def __init__(
         self,
@@ -31,23 +31,42 @@ class Call:
         key: str | None,
         timeout: float | None,
         line: str,
+        *,
+        place: str | None = None,
+        limit: float | None = None,
+        undo: str | None = None,
     ) -> None:
         self.args = args
         self.kwargs = kwargs
         self.key = key
         self._timeout = timeout
         self.line = line
+        self.place = place
+        """Its identity, when that was fixed before: an item of a batch."""
+        self.limit = limit
+        """A timeout that no parameter of the function can be meant by."""
+        self.undo = undo
+        """The name of what a saga will call to undo it."""
 
     @property
     def has_key(self) -> bool:
         return self.key is not MISSING and self.key is not None
 
     def without_first(self) -> Call:
-        return Call(self.args[1:], self.kwargs, self.key, self._timeout, self.line)
+        return Call(
+            self.args[1:],
+            self.kwargs,
+            self.key,
+            self._timeout,
+            self.line,
+            place=self.place,
+            limit=self.limit,
+            undo=self.undo,
+        )
 
     def timeout_us(self) -> int | None:
         if self._timeout is MISSING or self._timeout is None:
-            return None
+            return None if self.limit is None else microseconds(self.limit, "a timeout")
         return microseconds(self._timeout, "the timeout of a step")
 
     def arguments_for(self, function: FunctionComponent) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agnt5.batch_calls import BatchCalls
 from agnt5.context_logger import ContextLogger
 from agnt5.exceptions import InvalidInputError
 from agnt5.function_context import (
@@ -11,7 +12,8 @@ from agnt5.function_context import (
     reset_current_context,
     set_current_context,
 )
-from agnt5.step_calls import StepCalls
+from agnt5.recorded import Recorded
+from agnt5.saga import Sagas
 from agnt5.waits import Waits
 
 __all__ = [
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 
-class WorkflowContext(StepCalls, Waits):
+class WorkflowContext(BatchCalls, Sagas, Waits, Recorded):
     """The body's handle on durability: steps, sleeps, timeouts, questions, signals."""
 
     user: None = None

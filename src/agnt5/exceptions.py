@@ -13,6 +13,7 @@ Split by whose fault it is::
     │   ├── RecordedError             stands in for an exception that cannot be rebuilt
     │   ├── StepTimeoutError          (also TimeoutError)
     │   ├── UnknownOutcomeError       a crash hid whether the effect happened
+    │   ├── SagaError                 what a failed saga did could not all be undone
     │   └── RetryError
     ├── ActivationError               a durable boundary was crossed wrongly
     │   └── NondeterminismError       the code no longer asks for what the log holds
@@ -31,6 +32,8 @@ Split by whose fault it is::
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class AGNT5Error(Exception):
@@ -124,6 +127,22 @@ class UnknownOutcomeError(ExecutionError):
     """A crash hid whether the effect of an attempt happened, and its policy forbids a retry."""
 
     code = "UNKNOWN_OUTCOME"
+
+
+class SagaError(ExecutionError):
+    """A saga failed, and not everything that it had done could be undone.
+
+    What made the saga fail is its ``__cause__``.
+
+    Attributes:
+        failures: The undos that failed, in the order in which they were tried: name and error.
+    """
+
+    code = "SAGA_NOT_UNDONE"
+
+    def __init__(self, message: str, failures: Sequence[tuple[str, BaseException]] = ()) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
 
 
 class RetryError(ExecutionError):

@@ -311,6 +311,10 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
         f.StepScheduled(key=":a#0", name="a", retry=_PLAN.model_copy(update={"jitter": 0.5})),
         f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),
     ),
+    "StepScheduled.v1.undo": (
+        f.StepScheduled(key=":charge#0", name="charge", undo="refund"),
+        f.StepScheduled(key=":charge#0", name="charge", undo=None),
+    ),
     "StepScheduled.v1.least-retry": (
         f.StepScheduled(key=":a#0", name="a", retry=_PLAN),
         f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),

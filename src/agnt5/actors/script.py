@@ -81,6 +81,7 @@ class Script:
                 context=context,
                 stall_limit_s=stall_limit_s,
             )
+        self._patches: dict[str, bool] = {}
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
         self._works = Works(self, channel, context)
@@ -160,12 +161,26 @@ class Script:
     def note(self, note: f.Note) -> None:
         """Record what the body says without waiting. Its key fixes that it is recorded once."""
         replay = self._replay
-        if self.closed or (replay is not None and replay.knows(note.key)):
+        if self.closed:
+            return
+        if replay is not None and replay.knows(note.key):
+            replay.said(note.key)
             return
         if replay is None:
             self._channel.command(c.AddNote(note))
         else:
             replay.add_note(note)
+
+    def patched(self, key: str) -> bool:
+        """Whether this run takes a patched path: settled once, and for all of the run."""
+        known = self._patches.get(key)
+        if known is None:
+            replay, recorded = self._replay, key in self.state.markers
+            known = recorded or replay is None or not replay.went_on()
+            self._patches[key] = known
+            if known:
+                self.note(f.MarkerRecorded(key=key, value=True))
+        return known
 
     def check_size(self, value: JsonValue, where: str) -> None:
         """Refuse a recorded value that is too large."""

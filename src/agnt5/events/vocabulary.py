@@ -71,6 +71,8 @@ def _of_step(kind: str, fact: f.RunFact, functions: dict[str, str | None]) -> li
     match fact:
         case f.StepScheduled():
             about: dict[str, JsonValue] = {"name": fact.name, "line": fact.line}
+            if fact.undo is not None:
+                about["undo"] = fact.undo
             return _step(kind, functions, "started", fact.key, about, input_data=fact.input)
         case f.StepCompleted():
             about = {"attempt": fact.attempt, "duration_ms": fact.duration_us / 1000}
