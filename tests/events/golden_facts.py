@@ -79,6 +79,31 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
             line=None,
         ),
     ),
+    "StepScheduled.v1+": (
+        f.StepScheduled(
+            key="/0:charge#1",
+            name="charge",
+            function="charge_card",
+            input=[{"amount": 12}],
+            retry=_PLAN,
+            recovery="fail",
+            deadline=1_700_000_005_000_000,
+            line="app.py:12",
+            undo="refund",
+        ),
+        f.StepScheduled(
+            key=":a#0",
+            name="a",
+            function=None,
+            input=None,
+            retry=None,
+            recovery="retry",
+            deadline=None,
+            undo=None,
+            line=None,
+            undo=None,
+        ),
+    ),
     "StepStarted.v1": (
         f.StepStarted(key=":a#0", attempt=2),
         f.StepStarted(key=":a#0", attempt=0),
@@ -310,10 +335,6 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
     "StepScheduled.v1.jitter": (
         f.StepScheduled(key=":a#0", name="a", retry=_PLAN.model_copy(update={"jitter": 0.5})),
         f.StepScheduled(key=":a#0", name="a", retry=_LEAST_PLAN),
-    ),
-    "StepScheduled.v1.undo": (
-        f.StepScheduled(key=":charge#0", name="charge", undo="refund"),
-        f.StepScheduled(key=":charge#0", name="charge", undo=None),
     ),
     "StepScheduled.v1.least-retry": (
         f.StepScheduled(key=":a#0", name="a", retry=_PLAN),
