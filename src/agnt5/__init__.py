@@ -50,6 +50,7 @@ from agnt5.responses import (
     SubmitResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.workflow import workflow
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "OverloadedError",
     "PayloadError",
     "PayloadTooLargeError",
+    "ReceivedEvent",
     "RecordedError",
     "RecoveryPolicy",
     "RetryError",
@@ -97,6 +99,7 @@ __all__ = [
     "StatusResponse",
     "StepTimeoutError",
     "StoreError",
+    "StreamOffset",
     "SubmitResponse",
     "UnknownComponentError",
     "UnknownOutcomeError",

@@ -6,10 +6,13 @@ import asyncio
 import inspect
 import math
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
+from agnt5.actors.branch import CURRENT
 from agnt5.actors.ports import InlineWork
+from agnt5.actors.streams import collect
+from agnt5.events.keys import SCOPE
 from agnt5.exceptions import PayloadError
 from agnt5.payloads import encode
 from agnt5.registry import FunctionComponent
@@ -94,8 +97,12 @@ def nothing() -> None:
     return None
 
 
-async def _drained(generator: AsyncIterator[Any]) -> list[Any]:
-    return [item async for item in generator]
+async def _drained(generator: AsyncGenerator[Any, Any]) -> list[Any]:
+    """The items of a generator, said on the way: this runs within the task of its inline step."""
+    branch = CURRENT.get()
+    body: Any = branch and branch.script
+    step = branch.path.removesuffix(SCOPE) if branch else ""
+    return await collect(generator, getattr(body, "streams", None), body.run_id, step, 0)
 
 
 def _cancel_future(value: object) -> None:

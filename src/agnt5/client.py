@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from agnt5.client_outside import AsyncOutside, Outside
+from agnt5.client_streams import AsyncStreaming, Streaming
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
 
 _WAIT_S = 300.0
 
 
-class Client(Outside):
+class Client(Outside, Streaming):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -165,7 +166,7 @@ class Client(Outside):
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
 
-class AsyncClient(AsyncOutside):
+class AsyncClient(AsyncOutside, AsyncStreaming):
     """For async code. The same as :class:`Client`, with every method awaited.
 
     It works in the event loop of an ``async with Runtime()`` and in any other.

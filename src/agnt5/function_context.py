@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
+from agnt5.emitting import Emitting
 
 _current: ContextVar[Context | None] = ContextVar("agnt5_context", default=None)
 
@@ -29,7 +30,7 @@ def reset_current_context(token: object) -> None:
     _current.reset(cast("Any", token))
 
 
-class Context:
+class Context(Emitting):
     """What every piece of user code may know of its run.
 
     Built by hand it serves to call a function outside of any run:
@@ -111,6 +112,7 @@ class FunctionContext(Context):
             metadata,
         )
         self._info = info
+        self.speaker = info
 
     @classmethod
     def of(cls, info: AttemptInfo) -> FunctionContext:
@@ -127,7 +129,7 @@ class FunctionContext(Context):
     @classmethod
     def derived(cls, parent: Context, name: str) -> FunctionContext:
         """The context of a function that is called directly, within a run."""
-        return cls(
+        context = cls(
             parent.run_id,
             parent.correlation_id,
             attempt=parent.attempt,
@@ -135,6 +137,8 @@ class FunctionContext(Context):
             component_name=name,
             metadata=parent.metadata,
         )
+        context.speaker = parent.speaker
+        return context
 
     @property
     def idempotency_key(self) -> str:

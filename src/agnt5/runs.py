@@ -322,6 +322,18 @@ class Runs:
                 raise CLOSED from None
             raise
 
+    async def look(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read from the log, for another desk."""
+        return await self._look(ask, *args, **kwargs)
+
+    async def row(self, run_id: str) -> RunRow:
+        """The row of a run.
+
+        Raises:
+            RunNotFoundError: When there is no such run.
+        """
+        return await self._row(run_id)
+
     async def _row(self, run_id: str) -> RunRow:
         row = await self._look(self.bus.log.run_row, run_id)
         if row is None:

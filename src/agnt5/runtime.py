@@ -22,6 +22,7 @@ from agnt5.events.log import EventLog
 from agnt5.events.stores import open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.maintenance import rebuild_log_index
+from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
@@ -119,6 +120,7 @@ class Runtime:
             strict_idempotency,
         )
         self.runs = Runs(strict_idempotency=strict_idempotency)
+        self.streams = RunStreams(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()

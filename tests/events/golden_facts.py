@@ -99,7 +99,6 @@ GOLDEN: dict[str, tuple[f.RunFact, f.RunFact]] = {
             retry=None,
             recovery="retry",
             deadline=None,
-            undo=None,
             line=None,
             undo=None,
         ),

@@ -8,6 +8,7 @@ from typing import Protocol
 from agnt5.actors.executor import Attempt, Cancel, Failure, Success
 from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
 from agnt5.actors.script import Script
+from agnt5.actors.streams import Streams
 from agnt5.events.run import commands as c
 from agnt5.events.run.state import OpPhase, RunState
 from agnt5.payloads import encode_error
@@ -28,8 +29,14 @@ class Employer(Protocol):
 class Attempts:
     """Holds who executes which step, as long as somebody wants its result."""
 
-    def __init__(self, actor: Employer, send: Callable[[Handler, Attempt | Cancel], None]) -> None:
+    def __init__(
+        self,
+        actor: Employer,
+        send: Callable[[Handler, Attempt | Cancel], None],
+        streams: Streams,
+    ) -> None:
         self._actor = actor
+        self._streams = streams
         self._send = send
         self._handlers: dict[str, Handler] = {}
 
@@ -45,6 +52,7 @@ class Attempts:
             attempt,
             queued.session_id if queued else None,
             queued.metadata if queued else None,
+            self._streams,
         )
         self._send(work.handler, Attempt(info, work, self._reported))
 

@@ -12,7 +12,6 @@ from typing import Protocol
 from weakref import WeakSet
 
 from agnt5.actors.clock import Clock
-from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
 from agnt5.actors.reader import History, Reader
@@ -74,7 +73,6 @@ class Bus(Workshop):
     ) -> None:
         super().__init__(components, context, threads=settings.threads, payload_limit=payload_limit)
         self.runs: dict[str, RunActor] = {}
-        self.ids = Ids()
         self.clock = clock
         self.log = log
         self.journal = Journal(log, context)
@@ -199,6 +197,11 @@ class Bus(Workshop):
 
         self._reader.read(run_id, on_read)
 
+    def durable_version(self, run_id: str) -> int:
+        """How far the stream of a run in memory is on disk; 0 for others."""
+        actor = self.runs.get(run_id)
+        return 0 if actor is None else actor.durable
+
     # Runs that come and go.
 
     def _actor(self, run_id: str) -> RunActor:
@@ -272,6 +275,7 @@ class Bus(Workshop):
     def _forget(self, actor: RunActor) -> None:
         if self.runs.get(actor.state.run_id) is actor:
             del self.runs[actor.state.run_id]
+            self.streams.left(actor.state.run_id)
             self._watch_end(actor)
         while self._backlog and self.has_room and not self.closing:
             run_id = self._backlog.popleft()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
+from agnt5.actors.streams import Streams
 from agnt5.events.keys import idempotency_key
 from agnt5.events.run.commands import RunCommand
 
@@ -22,6 +23,8 @@ class AttemptInfo:
     attempt: int
     session_id: str | None = None
     metadata: Mapping[str, JsonValue] | None = None
+    streams: Streams | None = None
+    """Where what it says on the way goes; None outside of a house."""
 
     @property
     def idempotency_key(self) -> str:

@@ -20,6 +20,7 @@ from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.parking import Parking
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, Handler
 from agnt5.actors.script import Script
+from agnt5.actors.streams import Streams
 from agnt5.actors.timers import Timers
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
@@ -37,6 +38,8 @@ from agnt5.payloads import decode
 
 class Surroundings(Protocol):
     """What a run actor needs of the house."""
+
+    streams: Streams
 
     def definition(self, kind: str, name: str) -> Definition | None:
         """The component, if this process has it."""
@@ -111,10 +114,12 @@ class RunActor(EventSourced):
     ) -> None:
         super().__init__(run_id, context, journal=journal, clock=clock, ids=ids)
         self.script: Script | None = None
+        self.durable = 0
+        """The version up to which its stream is known to be on disk."""
         self._house = house
         self._settings = settings
         self._timers = Timers(clock, lambda key: self.tell(c.WakeOperation(key)))
-        self._attempts = Attempts(self, house.send_attempt)
+        self._attempts = Attempts(self, house.send_attempt, house.streams)
         self._parking = Parking(self, clock, context, settings.park_after_us)
         self._leaving = False
         self._frozen = False
@@ -125,6 +130,7 @@ class RunActor(EventSourced):
     def load(self, history: Sequence[tuple[f.RunFact, int]]) -> None:
         """Begin again from the log."""
         self.state = state = fold(self.state.run_id, history)
+        self.became_durable(state.version)
         self.release()
         if state.phase is Phase.RUNNING:
             self._begin(history)
@@ -142,6 +148,7 @@ class RunActor(EventSourced):
     ) -> None:
         """Try a suspended run again, with the code of this digest."""
         self.state = fold(self.state.run_id, history)
+        self.became_durable(self.state.version)
         self.release()
         self.receive([Envelope(c.ResumeRun(digest), reply)])
         resumed = f.RunResumed(definition=digest)
@@ -187,6 +194,13 @@ class RunActor(EventSourced):
         self._rejected = first_version == 1
         if self.stopped is None:
             self._house.failed(self, error)
+
+    def became_durable(self, version: int) -> None:
+        """Tell those who listen to the run."""
+        self.durable = version
+        streams = self._house.streams
+        if streams.channels:
+            streams.durable(self.state.run_id, version)
 
     # Effects.
 
@@ -260,7 +274,13 @@ class RunActor(EventSourced):
             self.tell(c.SuspendRun("unknown_component", report, ""))
             return
         info = AttemptInfo(
-            self.state.run_id, "", queued.component, 0, queued.session_id, queued.metadata
+            self.state.run_id,
+            "",
+            queued.component,
+            0,
+            queued.session_id,
+            queued.metadata,
+            self._house.streams,
         )
         try:
             run_input = decode(queued.input, where=f"input of run {self.state.run_id}")

@@ -52,6 +52,7 @@ class Script:
         times: Sequence[int] = (),
     ) -> None:
         self.run_id = info.run_id
+        self.streams = info.streams
         self.loop = asyncio.get_running_loop()
         self.guards: set[Guard] = set()
         self.failed: WeakSet[asyncio.Task[Any]] = WeakSet()

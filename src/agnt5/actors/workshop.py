@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextvars import Context
 from types import NoneType
 from typing import Protocol
@@ -9,7 +10,9 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from agnt5.actors.executor import Attempt, Cancel, Executor
+from agnt5.actors.ids import Ids
 from agnt5.actors.ports import Definition, Handler
+from agnt5.actors.streams import Streams
 from agnt5.actors.threads import Threads
 from agnt5.payloads import check_size, encode
 
@@ -26,17 +29,23 @@ class Components(Protocol):
         ...
 
 
-class Workshop:
+class Workshop(ABC):
     """The executors of this process, one for each function, and what they work with."""
 
     def __init__(
         self, components: Components, context: Context, *, threads: int, payload_limit: int
     ) -> None:
         self.executors: dict[str, Executor] = {}
+        self.ids = Ids()
+        self.streams = Streams(self.ids.event_id() + ".", context, self.durable_version)
         self._components = components
         self._context = context
         self._threads = Threads(threads)
         self._payload_limit = payload_limit
+
+    @abstractmethod
+    def durable_version(self, run_id: str) -> int:
+        """How far the stream of a run in memory is on disk; 0 for others."""
 
     @property
     def has_attempts(self) -> bool:

@@ -21,9 +21,14 @@ class PublicEvent:
     metadata: dict[str, JsonValue] = field(default_factory=dict)
 
 
-def public_events(kind: str, facts: Iterable[f.RunFact]) -> list[list[PublicEvent]]:
-    """The public events of each fact, for a run of a kind (``function`` or ``workflow``)."""
-    functions: dict[str, str | None] = {}
+def public_events(
+    kind: str, facts: Iterable[f.RunFact], functions: dict[str, str | None] | None = None
+) -> list[list[PublicEvent]]:
+    """The public events of each fact, for a run of a kind (``function`` or ``workflow``).
+
+    ``functions`` is what was learnt from the facts before these, for whoever reads on.
+    """
+    functions = {} if functions is None else functions
     found: list[list[PublicEvent]] = []
     for fact in facts:
         if isinstance(fact, f.StepScheduled):
