@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from agnt5.actors.streams import Listener
 from agnt5.events.codec import decode_fact
 from agnt5.events.run.facts import RunCompleted
-from agnt5.exceptions import InvalidInputError, RunError
+from agnt5.exceptions import InvalidInputError, RunError, RuntimeClosedError
 from agnt5.new_run import NewRun
 from agnt5.registry import FunctionRegistry
 from agnt5.runs import Runs
@@ -35,6 +36,7 @@ class Feed:
         """The next portion, as soon as there is one; empty at the end.
 
         Raises:
+            RuntimeClosedError: When the runtime closes.
             RunError: When nothing came within the timeout; of texts, also when the run failed.
         """
         try:
@@ -52,16 +54,16 @@ class Feed:
     async def close(self) -> None:
         """Listen no more."""
         self._listener.close()
-        self._runs.bus.streams.sweep()
+        with suppress(RuntimeClosedError):
+            self._runs.bus.streams.sweep()
 
     async def _told(self) -> list[Any]:
-        listener, tail = self._listener, self._tail
+        listener, tail, log = self._listener, self._tail, self._runs.bus.log
         listener.news.clear()
         # In this order: whatever is said of a step is said before its outcome is durable.
         entries, upto = listener.take(), listener.channel.version
         facts = []
         if upto > tail.version:
-            log = self._runs.bus.log
             stored = await self._runs.look(log.read, tail.run_id, after=tail.version, upto=upto)
             facts = [(each.version, decode_fact(each)) for each in stored]
         events = tail.hear(facts, entries)

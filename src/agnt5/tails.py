@@ -133,7 +133,8 @@ class Tail:
     def _tell_fact(self, version: int, fact: f.RunFact) -> None:
         (events,) = public_events(self._kind, [fact], self._functions)
         self._follow(fact)
-        if isinstance(fact, f.StepCompleted):
+        if isinstance(fact, f.StepCompleted) and version > self._silent_until:
+            # Whoever knows that it has completed has heard all of it before.
             self._complete(fact)
         if version > self._silent_until:
             for event in events:

@@ -224,9 +224,13 @@ async def test_attaching_and_going_on_from_an_offset(client):
     second = await all_of(again, lambda e: e.event_type == "output.delta")
     assert types(second) == ["output.delta"]
     assert second[0].data["content"] == "c"
+    listening = asyncio.ensure_future(
+        all_of(client.stream_run(run_id, from_offset=second[-1].offset))
+    )
+    await until(lambda: client.runtime._bus.streams.channels[run_id].listeners)
     for gate in gates:
         gate.set()
-    third = await all_of(client.stream_run(run_id, from_offset=second[-1].offset))
+    third = await listening
     assert deltas(third) == ["d", "e", "f"]
     assert "output.reset" not in types(third)
     assert types(third)[-1] == "run.completed"
@@ -380,6 +384,7 @@ async def test_a_silent_run_times_out(client):
     with pytest.raises(RunError) as caught:
         await all_of(client.stream("stuck", timeout=0.05))
     assert caught.value.error_code == "TIMEOUT"
+    await client.cancel(caught.value.run_id)
 
 
 async def test_calling_a_generator_function_directly_gives_an_iterator(words):

@@ -119,6 +119,7 @@ class Bus(Workshop):
             await asyncio.sleep(0)
         await self.journal.drain(_DRAIN_S)
         self.runs.clear()
+        self.streams.wake()
         self._reader.close()
 
     def _is_busy(self) -> bool:

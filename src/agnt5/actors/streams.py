@@ -168,6 +168,11 @@ class Streams:
             channel.version = version
             channel.wake()
 
+    def wake(self) -> None:
+        """The house is closed: those who listen find that out."""
+        for channel in self.channels.values():
+            channel.wake()
+
     def left(self, run_id: str) -> None:
         """A run is not in memory any more; those who listen keep what they have not heard."""
         if run_id in self.channels:
