@@ -25,6 +25,7 @@ from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
+from agnt5.actors.streams import Streams
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
@@ -52,7 +53,6 @@ class Script:
         times: Sequence[int] = (),
     ) -> None:
         self.run_id = info.run_id
-        self.streams = info.streams
         self.loop = asyncio.get_running_loop()
         self.guards: set[Guard] = set()
         self.failed: WeakSet[asyncio.Task[Any]] = WeakSet()
@@ -68,8 +68,7 @@ class Script:
         """When what the body was handed last was decided, microseconds since the epoch."""
         self.state = state
         self._info = info
-        self._definition = definition
-        self._input = run_input
+        self._definition, self._input = definition, run_input
         self._channel = channel
         self._context = context
         self._replay: Replay | None = None
@@ -90,6 +89,11 @@ class Script:
         self._next: tuple[Delivery, int] | None = None
         self._rest = Rest(self, self._pump, context)
         self._pump_scheduled = False
+
+    @property
+    def streams(self) -> Streams | None:
+        """Where what the body says on the way goes."""
+        return self._info.streams
 
     @property
     def replaying(self) -> bool:
