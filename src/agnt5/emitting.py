@@ -41,7 +41,6 @@ def is_ephemeral(event_type: str) -> bool:
 class Emitting:
     """What every context can say."""
 
-    run_id: str
     speaker: AttemptInfo | None = None
     """The attempt or body that speaks; None outside of a run."""
 

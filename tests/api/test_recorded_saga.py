@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
+from contextlib import nullcontext
 
+import anyio
 import pytest
 from tests.api.helpers import python, run_workflow, twice
 
@@ -256,3 +258,28 @@ def test_killed_in_the_middle_it_goes_on(tmp_path, kind, wanted, said):
     assert second.returncode == 0, err
     assert said in out
     assert effects.read_text().split("\n")[:-1] == wanted
+
+
+@pytest.mark.parametrize("scope", ["anyio", "durable"])
+async def test_a_saga_in_a_block_that_is_cancelled_is_undone_without_spinning(bank, scope):
+    """anyio cancels again at every await; the undos are shielded from that."""
+
+    @workflow
+    async def order(ctx):
+        limit = anyio.move_on_after(0.05) if scope == "anyio" else ctx.timeout(0.05)
+        manager = nullcontext() if scope == "anyio" else limit
+        try:
+            async with manager:
+                with limit if scope == "anyio" else nullcontext():
+                    async with ctx.saga() as saga:
+                        await saga.step(bank.charge, "a", undo=bank.refund)
+                        await saga.step(bank.charge, "b", 100, undo=bank.refund)
+        except TimeoutError:
+            return "late"
+        return "moved on"
+
+    async with Runtime("memory://") as runtime:
+        client = AsyncClient(runtime=runtime)
+        response = await client.run("order", {}, "workflow", timeout=10)
+    assert response.output == ("moved on" if scope == "anyio" else "late"), response.error
+    assert [call[:2] for call in bank.calls[2:]] == [("refund", "b"), ("refund", "a")]
