@@ -4,6 +4,17 @@ from agnt5 import _other_sdk as _other_sdk  # first: it refuses a mixed installa
 from agnt5 import direct_runs as direct_runs  # workflows need it that are called where no run is
 from agnt5.agent import Agent, AgentRegistry, AgentResult
 from agnt5.agent_tools import Handoff
+from agnt5.batch import (
+    BatchConfig,
+    BatchError,
+    BatchItemError,
+    BatchItemInput,
+    BatchItemResult,
+    BatchResult,
+    BatchStats,
+    BatchStatusResult,
+    CancelBatchResult,
+)
 from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
@@ -27,6 +38,7 @@ from agnt5.exceptions import (
     RunNotFoundError,
     RuntimeClosedError,
     RunTimeoutError,
+    SagaError,
     StateConflictError,
     StateError,
     StepTimeoutError,
@@ -60,6 +72,7 @@ from agnt5.responses import (
     WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
 from agnt5.types import TriggerSpec, event, webhook
@@ -74,6 +87,15 @@ __all__ = [
     "AsyncClient",
     "BackoffPolicy",
     "BackoffType",
+    "BatchConfig",
+    "BatchError",
+    "BatchItemError",
+    "BatchItemInput",
+    "BatchItemResult",
+    "BatchResult",
+    "BatchStats",
+    "BatchStatusResult",
+    "CancelBatchResult",
     "CheckpointError",
     "ChildCancelledError",
     "Client",
@@ -97,6 +119,7 @@ __all__ = [
     "QueryError",
     "Queue",
     "RateLimit",
+    "ReceivedEvent",
     "RecordedError",
     "RecoveryPolicy",
     "RetryError",
@@ -109,11 +132,13 @@ __all__ = [
     "RunTimeoutError",
     "Runtime",
     "RuntimeClosedError",
+    "SagaError",
     "StateConflictError",
     "StateError",
     "StatusResponse",
     "StepTimeoutError",
     "StoreError",
+    "StreamOffset",
     "SubmitResponse",
     "Tool",
     "ToolRegistry",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from agnt5.actors.ports import AttemptInfo, Images
 from agnt5.actors.script import Script
+from agnt5.emitting import is_ephemeral
+from agnt5.events.keys import operation_key
+from agnt5.events.run.facts import EventEmitted
 from agnt5.function_context import Context
+from agnt5.payloads import encode
 
 
 class BodyContext(Context):
@@ -21,6 +25,18 @@ class BodyContext(Context):
         self.info = info
         self.images: Images | None = None
         """What every inline step may change beside its arguments: a class workflow's attributes."""
+        self.speaker = info
+
+    def _emit(self, event_type: str, data: object) -> None:
+        if is_ephemeral(event_type):
+            self._say(event_type, data)
+            return
+        script, label = self.script, f"emit:{event_type}"
+        payload = encode(data, where=f"data of event {event_type!r}")
+        script.check_size(payload, f"data of event {event_type!r}")
+        branch = script.place()
+        key = operation_key(branch.path, label, branch.occurrence(label))
+        script.note(EventEmitted(key=key, event_type=event_type, payload=payload))
 
     @property
     def _is_replay(self) -> bool:

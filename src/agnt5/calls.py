@@ -6,11 +6,14 @@ import asyncio
 import inspect
 import math
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
+from agnt5.actors.branch import CURRENT
 from agnt5.actors.images import Arguments
 from agnt5.actors.ports import InlineWork
+from agnt5.actors.streams import collect
+from agnt5.events.keys import SCOPE
 from agnt5.exceptions import PayloadError
 from agnt5.payloads import encode
 from agnt5.registry import FunctionComponent
@@ -23,7 +26,7 @@ _LONGEST_S = 10 * 365 * 24 * 3600
 class Call:
     """The arguments of a step, as they were given."""
 
-    __slots__ = ("_timeout", "args", "key", "kwargs", "line")
+    __slots__ = ("_timeout", "args", "key", "kwargs", "limit", "line", "place", "undo")
 
     def __init__(
         self,
@@ -32,23 +35,42 @@ class Call:
         key: str | None,
         timeout: float | None,
         line: str,
+        *,
+        place: str | None = None,
+        limit: float | None = None,
+        undo: str | None = None,
     ) -> None:
         self.args = args
         self.kwargs = kwargs
         self.key = key
         self._timeout = timeout
         self.line = line
+        self.place = place
+        """Its identity, when that was fixed before: an item of a batch."""
+        self.limit = limit
+        """A timeout that no parameter of the function can be meant by."""
+        self.undo = undo
+        """The name of what a saga will call to undo it."""
 
     @property
     def has_key(self) -> bool:
         return self.key is not MISSING and self.key is not None
 
     def without_first(self) -> Call:
-        return Call(self.args[1:], self.kwargs, self.key, self._timeout, self.line)
+        return Call(
+            self.args[1:],
+            self.kwargs,
+            self.key,
+            self._timeout,
+            self.line,
+            place=self.place,
+            limit=self.limit,
+            undo=self.undo,
+        )
 
     def timeout_us(self) -> int | None:
         if self._timeout is MISSING or self._timeout is None:
-            return None
+            return None if self.limit is None else microseconds(self.limit, "a timeout")
         return microseconds(self._timeout, "the timeout of a step")
 
     def arguments_for(self, function: FunctionComponent) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -76,8 +98,12 @@ def nothing() -> None:
     return None
 
 
-async def _drained(generator: AsyncIterator[Any]) -> list[Any]:
-    return [item async for item in generator]
+async def _drained(generator: AsyncGenerator[Any, Any]) -> list[Any]:
+    """The items of a generator, said on the way: this runs within the task of its inline step."""
+    branch = CURRENT.get()
+    body: Any = branch and branch.script
+    step = branch.path.removesuffix(SCOPE) if branch else ""
+    return await collect(generator, getattr(body, "streams", None), body.run_id, step, 0)
 
 
 def _cancel_future(value: object) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_outside import AsyncOutside, Outside
+from agnt5.client_streams import AsyncStreaming, Streaming
 from agnt5.client_triggers import AsyncTriggering, Triggering
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
@@ -15,7 +16,7 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering):
+class Client(Outside, ClientEntities, Triggering, Streaming):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -199,7 +200,7 @@ class Client(Outside, ClientEntities, Triggering):
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
 
-class AsyncClient(AsyncOutside, AsyncClientEntities, AsyncTriggering):
+class AsyncClient(AsyncOutside, AsyncClientEntities, AsyncTriggering, AsyncStreaming):
     """For async code. The same as :class:`Client`, with every method awaited.
 
     It works in the event loop of an ``async with Runtime()`` and in any other.

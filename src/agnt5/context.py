@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agnt5.batch_calls import BatchCalls
 from agnt5.child_calls import ChildCalls
 from agnt5.context_logger import ContextLogger
 from agnt5.direct_calls import DirectCalls
@@ -16,6 +17,8 @@ from agnt5.function_context import (
 )
 from agnt5.handlers import HandlerCalls
 from agnt5.people import People
+from agnt5.recorded import Recorded
+from agnt5.saga import Sagas
 from agnt5.scopes import Scopes
 from agnt5.waits import Waits
 
@@ -32,7 +35,9 @@ __all__ = [
 ]
 
 
-class WorkflowContext(DirectCalls, ChildCalls, Waits, People, HandlerCalls, Scopes):
+class WorkflowContext(
+    DirectCalls, BatchCalls, Sagas, ChildCalls, Waits, People, HandlerCalls, Recorded, Scopes
+):
     """The body's handle on durability: steps, children, sleeps, questions, signals, state."""
 
 

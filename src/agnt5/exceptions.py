@@ -1,42 +1,36 @@
-"""Every error of agnt5, as one tree. At the bottom of the dependency chain: imports nothing.
+"""Every error of agnt5, as one tree.
 
-Split by whose fault it is::
+AGNT5Error          split by whose fault it is
+├── ConfigurationError            yours: a definition, a store address, a setting
+├── InvalidInputError             yours: the call does not fit the component (also ValueError)
+├── UnknownComponentError, RunNotFoundError   yours: there is none (also LookupError)
+├── WebhookVerificationError      the sender's: its webhook is not signed as it should be
+├── PayloadError                  yours: a value that cannot be recorded (PayloadTooLargeError)
+├── ExecutionError                yours: a step failed
+│   ├── RecordedError, RetryError stands in for one that cannot be rebuilt; never raised
+│   ├── StepTimeoutError, RunTimeoutError     it took too long (also TimeoutError)
+│   ├── UnknownOutcomeError       a crash hid whether the effect happened
+│   ├── ChildCancelledError       the run that a workflow waited for was cancelled
+│   └── SagaError                 what a failed saga did could not all be undone
+├── ActivationError               a durable boundary was crossed wrongly
+│   └── NondeterminismError       the code no longer asks for what the log holds
+├── StoreError                    the world's: disk, file, database
+│   ├── StoreFullError, -ReadOnlyError, -BusyError, -CorruptError, -SchemaError, -InUseError
+│   ├── VersionConflictError      somebody else extended the stream
+│   └── StaleEpochError           this owner has lost its right to write
+├── RuntimeClosedError, OverloadedError       closed or closing; too full, try again later
+├── QueryError, UpdateError       a run could not answer a query, or an update
+├── StateError, CheckpointError   yours: state was used wrongly
+│   └── StateConflictError        somebody else has changed a value since it was read
+└── RunError                      a run that failed, raised on request
 
-    AGNT5Error
-    ├── ConfigurationError            yours: a definition, a store address, a setting
-    ├── InvalidInputError             yours: the call does not fit the component (also ValueError)
-    ├── UnknownComponentError         yours: no such function or workflow (also LookupError)
-    ├── RunNotFoundError              yours: no such run (also LookupError)
-    ├── WebhookVerificationError      the sender's: its webhook is not signed as it should be
-    ├── PayloadError                  yours: a value that cannot be recorded
-    │   └── PayloadTooLargeError
-    ├── ExecutionError                yours: a step failed
-    │   ├── RecordedError             stands in for an exception that cannot be rebuilt
-    │   ├── StepTimeoutError          (also TimeoutError)
-    │   ├── RunTimeoutError           a run took longer than its workflow allows (also TimeoutError)
-    │   ├── UnknownOutcomeError       a crash hid whether the effect happened
-    │   ├── ChildCancelledError       the run that a workflow waited for was cancelled
-    │   └── RetryError
-    ├── ActivationError               a durable boundary was crossed wrongly
-    │   └── NondeterminismError       the code no longer asks for what the log holds
-    ├── StoreError                    the world's: disk, file, database
-    │   ├── StoreFullError, StoreReadOnlyError, StoreBusyError
-    │   ├── StoreCorruptError, StoreSchemaError, StoreInUseError
-    │   ├── VersionConflictError      somebody else extended the stream
-    │   └── StaleEpochError           this owner has lost its right to write
-    ├── RuntimeClosedError            the runtime is shutting down or was closed
-    ├── OverloadedError               a bounded queue is full; try again later
-    ├── QueryError, UpdateError       a run could not answer a query, or an update
-    ├── StateError                    yours: state was used wrongly
-    │   └── StateConflictError        somebody else has changed a value since it was read
-    ├── CheckpointError
-    └── RunError                      a run that failed, raised on request
-
-    BaseException
-    └── BodyClosed                    ends a body whose run leaves memory; never an error
+BaseException
+└── BodyClosed                    ends a body whose run leaves memory; never an error
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class AGNT5Error(Exception):
@@ -166,6 +160,22 @@ class ChildCancelledError(ExecutionError):
 
     def __str__(self) -> str:
         return f"child run {self.run_id} was cancelled: {self.reason or 'no reason was given'}"
+
+
+class SagaError(ExecutionError):
+    """A saga failed, and not everything that it had done could be undone.
+
+    What made the saga fail is its ``__cause__``.
+
+    Attributes:
+        failures: The undos that failed, in the order in which they were tried: name and error.
+    """
+
+    code = "SAGA_NOT_UNDONE"
+
+    def __init__(self, message: str, failures: Sequence[tuple[str, BaseException]] = ()) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
 
 
 class RetryError(ExecutionError):

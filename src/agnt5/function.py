@@ -12,6 +12,7 @@ from typing import Any, overload
 import anyio.to_thread
 
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork
+from agnt5.actors.streams import collect
 from agnt5.calls import line_of
 from agnt5.context import (
     Context,
@@ -153,13 +154,17 @@ class Function(FunctionComponent):
         """Call it as an attempt: on the loop if it is async, else where the executor is."""
         if not self._signature.takes_context:
             if self.is_generator:
-                return _collected(self._function(*args, **kwargs))
+                return self._collected(self._function(*args, **kwargs), info)
             return self._function(*args, **kwargs)
         context = FunctionContext.of(info)
         # The task, or the thread, of an attempt has a context of its own: nothing to reset.
         set_current_context(context)
         result = self._function(context, *args, **kwargs)
-        return _collected(result) if self.is_generator else result
+        return self._collected(result, info) if self.is_generator else result
+
+    @staticmethod
+    def _collected(generator: Any, info: AttemptInfo) -> Coroutine[Any, Any, list[object]]:
+        return collect(generator, info.streams, info.run_id, info.key, info.attempt)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it directly: once, without retries, not recorded; in implicit mode, as a step.
@@ -247,10 +252,6 @@ class Verifier:
         context = FunctionContext.of(info)
         set_current_context(context)
         return self._function(context, *args, **kwargs)
-
-
-async def _collected(generator: Any) -> list[Any]:
-    return [item async for item in generator]
 
 
 def retry_plan(retries: RetryPolicy | None, backoff: BackoffPolicy) -> RetryPlan | None:

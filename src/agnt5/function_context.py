@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
+from agnt5.emitting import Emitting
 from agnt5.run_state import RunState, StepState
 
 _current: ContextVar[Context | None] = ContextVar("agnt5_context", default=None)
@@ -42,7 +43,7 @@ def reset_current_context(token: object) -> None:
     _current.reset(cast("Any", token))
 
 
-class Context:
+class Context(Emitting):
     """What every piece of user code may know of its run.
 
     Built by hand it serves to call a function outside of any run:
@@ -124,6 +125,7 @@ class FunctionContext(Context):
             metadata,
         )
         self._info = info
+        self.speaker = info
         self.called_by: Context | None = None
         """The context of the body that called the function directly, as a part of itself."""
         self._state: RunState | None = None
@@ -174,6 +176,7 @@ class FunctionContext(Context):
             context.called_by = parent
         state = getattr(parent, "state", None)
         context._state = state if isinstance(state, RunState) else None
+        context.speaker = parent.speaker
         return context
 
     @property

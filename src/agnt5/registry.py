@@ -128,6 +128,17 @@ class WorkflowComponent(Component, ABC):
     ) -> object:
         """Run the body in the scope of a step of another run."""
 
+    def check_call(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Refuse arguments that do not fit; without a signature, everything fits.
+
+        Raises:
+            TypeError: As Python itself would.
+        """
+
+    def takes(self, parameter: str) -> bool:  # noqa: ARG002 - for those that have a signature
+        """Whether it has a parameter of that name."""
+        return False
+
 
 logger = logging.getLogger("agnt5.registry")
 

@@ -21,7 +21,7 @@ from agnt5.events.log import EventLog
 from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.events.run.state import Phase, RunState, fold
+from agnt5.events.run.state import RunState, fold
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -41,6 +41,7 @@ from agnt5.responses import (
     StatusResponse,
     SubmitResponse,
 )
+from agnt5.waiters import Waiters
 
 logger = logging.getLogger("agnt5.client")
 
@@ -58,8 +59,7 @@ class Runs:
         self._bus: Bus | None = None
         self._strict = strict_idempotency
         self._queues = queues
-        self._waiters: dict[str, list[asyncio.Future[RunState]]] = {}
-        self._impatient: dict[str, list[asyncio.Future[RunState]]] = {}
+        self._waiters = Waiters()
         self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def open(self, bus: Bus) -> None:
@@ -69,12 +69,7 @@ class Runs:
     def close(self, reason: AGNT5Error) -> None:
         """Serve nobody any more; whoever waits is told."""
         self._bus = None
-        for waiters in (self._waiters, self._impatient):
-            for futures in waiters.values():
-                for future in futures:
-                    if not future.done():
-                        future.set_exception(reason)
-            waiters.clear()
+        self._waiters.close(reason)
 
     @property
     def bus(self) -> Bus:
@@ -92,16 +87,13 @@ class Runs:
 
     def ended(self, state: RunState, terminal: f.Terminal) -> None:
         """A run has ended."""
-        _tell(self._waiters, state)
-        _tell(self._impatient, state)
+        self._waiters.ended(state)
         for watcher in self.watchers:
             watcher.ended(state, terminal)
 
     def paused(self, state: RunState) -> None:
         """A run waits for a person, or is suspended."""
-        _tell(self._impatient, state)
-        if state.phase is Phase.SUSPENDED:
-            _tell(self._waiters, state)
+        self._waiters.paused(state)
         for watcher in self.watchers:
             watcher.paused(state)
 
@@ -134,7 +126,7 @@ class Runs:
     ) -> RunResponse:
         """Wait until a run has ended (with ``pauses``: or cannot go on by itself)."""
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
-        (self._impatient if pauses else self._waiters).setdefault(run_id, []).append(waiter)
+        self._waiters.expect(run_id, waiter, pauses=pauses)
         try:
             if pauses or not self.bus.is_under_way(run_id):
                 row = await self.row(run_id)
@@ -143,7 +135,7 @@ class Runs:
                     return await self.get_result(run_id)
             return await self._wait(run_id, waiter, timeout)
         finally:
-            self._drop(run_id, waiter)
+            self._waiters.drop(run_id, waiter)
 
     async def get_status(self, run_id: str) -> StatusResponse:
         """Where a run is."""
@@ -308,14 +300,14 @@ class Runs:
             origin=origin_of(new, component),
         )
         if waiter is not None:
-            self._impatient.setdefault(run_id, []).append(waiter)
+            self._waiters.expect(run_id, waiter, pauses=True)
         try:
             await self._asked(lambda reply: bus.start(run_id, command, reply))
         except VersionConflictError as error:
-            self._drop(run_id, waiter)
+            self._waiters.drop(run_id, waiter)
             raise _taken(run_id) from error
         except BaseException:
-            self._drop(run_id, waiter)
+            self._waiters.drop(run_id, waiter)
             raise
         return run_id
 
@@ -382,24 +374,7 @@ class Runs:
             )
             return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
         finally:
-            self._drop(run_id, waiter)
-
-    def _drop(self, run_id: str, waiter: asyncio.Future[RunState] | None) -> None:
-        if waiter is None:
-            return
-        waiter.cancel()
-        for waiters in (self._waiters, self._impatient):
-            futures = waiters.get(run_id, [])
-            if waiter in futures:
-                futures.remove(waiter)
-                if not futures:
-                    del waiters[run_id]
-
-
-def _tell(waiters: dict[str, list[asyncio.Future[RunState]]], state: RunState) -> None:
-    for future in waiters.pop(state.run_id, ()):
-        if not future.done():
-            future.set_result(state)
+            self._waiters.drop(run_id, waiter)
 
 
 def _taken(run_id: str) -> InvalidInputError:

@@ -32,6 +32,7 @@ from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
+from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
 from agnt5.schedules import Schedules
 from agnt5.triggers import Secrets
@@ -169,6 +170,7 @@ class Runtime:
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
+        self.streams = RunStreams(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()

@@ -77,7 +77,9 @@ class StepCalls(BodyContext):
         timeout: float | None,
         line: str,
     ) -> asyncio.Future[Any]:
-        call = Call(args, kwargs, key, timeout, line)
+        return self._run_step(target, Call(args, kwargs, key, timeout, line))
+
+    def _run_step(self, target: object, call: Call) -> asyncio.Future[Any]:
         if isinstance(target, FunctionComponent):
             return self._function(target, target.name, call)
         if isinstance(target, WorkflowComponent):
@@ -153,6 +155,7 @@ class StepCalls(BodyContext):
                 function.recovery,
                 timeout_us,
                 call.line,
+                call.undo,
             )
 
         work = FunctionWork(cast("Any", function), args, kwargs, images)
@@ -181,11 +184,15 @@ class StepCalls(BodyContext):
         key, timeout_us = self._key(name, call), call.timeout_us()
 
         def command() -> c.RequestStep:
-            return c.RequestStep(key, name, None, None, None, "retry", timeout_us, call.line)
+            return c.RequestStep(
+                key, name, None, None, None, "retry", timeout_us, call.line, call.undo
+            )
 
         return self.script.request(key, command, work, line=call.line, chosen=call.has_key)
 
     def _key(self, name: str, call: Call) -> str:
+        if call.place is not None:
+            return call.place
         if not call.has_key:
             branch = self.script.place()
             return operation_key(branch.path, name, branch.occurrence(name))

@@ -93,6 +93,14 @@ class DecoratedWorkflow(WorkflowComponent):
         """The input that a delivery gives."""
         return bind(self._signature, delivery)
 
+    def check_call(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Refuse arguments that do not fit."""
+        self._signature.check_call(self.name, args, kwargs)
+
+    def takes(self, parameter: str) -> bool:
+        """Whether it has a parameter of that name."""
+        return self._signature.takes(parameter)
+
     def _body(
         self, script: Any, run_input: dict[str, object], info: AttemptInfo
     ) -> Coroutine[Any, Any, object]:

@@ -301,7 +301,7 @@ async def test_an_idle_runtime_with_parked_runs_does_nothing(file_store):
 
 async def test_where_many_wait_nobody_waits_for_the_grace(store, monkeypatch):
     """With a crowd in memory, runs that only wait leave at once, however long the grace is."""
-    monkeypatch.setattr("agnt5.actors.bus._CROWD", 3)
+    monkeypatch.setattr("agnt5.actors.settings.CROWD", 3)
 
     @workflow
     async def body(ctx):

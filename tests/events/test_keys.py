@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agnt5.events.keys import (
+    batch_branch,
     child_branch,
     chosen_key,
+    derived_bytes,
+    derived_fraction,
     enclosing_keys,
     idempotency_key,
     operation_key,
@@ -83,3 +86,24 @@ def test_idempotency_keys_tell_steps_and_runs_apart(run, key, other_run, other_k
     if "\n" not in run + other_run:
         same = (run, key) == (other_run, other_key)
         assert (found == idempotency_key(other_run, other_key)) is same
+
+
+@given(st.text(), st.text())
+def test_derived_chance_is_the_same_for_ever_and_another_for_another_place(run_id, key):
+    fraction = derived_fraction(run_id, key)
+    assert 0 <= fraction < 1
+    assert fraction == derived_fraction(run_id, key)
+    assert derived_bytes(run_id, key) != derived_bytes(run_id, key + "x")
+
+
+def test_derived_chance_is_a_contract():
+    """A run that is under way must see the same again after an upgrade."""
+    assert derived_bytes("run-1", ":uuid4#0").hex()[:16] == "d4c1330d75e62b81"
+    assert derived_fraction("run-1", ":random#0") == 0.9220617894961274
+
+
+@given(branches, names, st.integers(0, 99), st.integers(0, 99))
+def test_no_item_of_a_batch_is_in_the_place_of_another_call(branch, name, first, second):
+    one, other = (operation_key(batch_branch(branch, name, n), name, 0) for n in (first, second))
+    assert (one == other) == (first == second)
+    assert one != operation_key(branch, name, 0)

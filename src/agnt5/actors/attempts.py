@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from agnt5.actors.executor import Absent, Attempt, Cancel, Failure, Result, Success
 from agnt5.actors.ports import AttemptInfo, FunctionWork, Handler
 from agnt5.actors.script import Script
+from agnt5.actors.streams import Streams
 from agnt5.events.run import commands as c
 from agnt5.events.run.state import OpPhase, RunState
 from agnt5.exceptions import PayloadError
@@ -35,8 +36,14 @@ class Employer(Protocol):
 class Attempts:
     """Holds who executes which step, as long as somebody wants its result."""
 
-    def __init__(self, actor: Employer, send: Callable[[Handler, Attempt | Cancel], None]) -> None:
+    def __init__(
+        self,
+        actor: Employer,
+        send: Callable[[Handler, Attempt | Cancel], None],
+        streams: Streams,
+    ) -> None:
         self._actor = actor
+        self._streams = streams
         self._send = send
         self.to_verify: set[str] = set()
         """Steps of which only the outcome is to be found out, once the body asks for them."""
@@ -56,6 +63,7 @@ class Attempts:
             queued.metadata if queued else None,
             queued.user_id if queued else None,
             work.values,
+            streams=self._streams,
         )
         verify = key in self.to_verify
         self.to_verify.discard(key)

@@ -12,7 +12,6 @@ from agnt5.actors.admission import Admission, Place
 from agnt5.actors.clock import Clock
 from agnt5.actors.entities import Entities
 from agnt5.actors.family import Family
-from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
 from agnt5.actors.reader import History, Reader
@@ -25,18 +24,13 @@ from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Terminal, UpdateAnswered
-from agnt5.events.run.state import Phase, fold
+from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
 
 logger = logging.getLogger("agnt5.runtime")
 
 _DRAIN_S = 5.0
 """How long a closing house waits for a disk in trouble; what is not written then is owed again."""
-
-
-_CROWD = 500
-"""With so many runs in memory, one that only waits is not kept for the case that it is wanted."""
-_SHORT_GRACE_US = 20_000
 
 
 class Bus(Workshop):
@@ -62,7 +56,6 @@ class Bus(Workshop):
             attempts=settings.attempts,
         )
         self.runs: dict[str, RunActor] = {}
-        self.ids = Ids()
         self.log = log
         self.journal = Journal(log, context)
         self.entities = Entities(self, context, settings.run.park_after_us)
@@ -96,9 +89,9 @@ class Bus(Workshop):
         self._admission.close()
         self._supervisor.close()
         self._parked.close()
+        loop = asyncio.get_running_loop()
         for actor in self.runs.values():
             actor.freeze()
-        loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
         # Rare and short: cheaper than an event that every attempt would have to set.
         while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110
@@ -115,6 +108,7 @@ class Bus(Workshop):
             await asyncio.sleep(0)
         await self.journal.drain(_DRAIN_S)
         self.runs.clear()
+        self.streams.wake()
         self._reader.close()
 
     def _is_busy(self) -> bool:
@@ -128,7 +122,15 @@ class Bus(Workshop):
 
     def create(self, run_id: str) -> RunActor:
         """The actor of a new run."""
-        actor = self.runs[run_id] = self._actor(run_id)
+        actor = self.runs[run_id] = RunActor(
+            run_id,
+            self,
+            self._context,
+            self._settings.run,
+            journal=self.journal,
+            clock=self.clock,
+            ids=self.ids,
+        )
         return actor
 
     def send(
@@ -173,12 +175,7 @@ class Bus(Workshop):
 
     def grace_us(self) -> int:
         """How long a run that only waits may stay: not long where many are."""
-        grace = self._settings.run.park_after_us
-        return grace if len(self.runs) < _CROWD else min(grace, _SHORT_GRACE_US)
-
-    def is_in_memory(self, run_id: str) -> bool:
-        """Whether a run has an actor."""
-        return run_id in self.runs
+        return self._settings.run.grace_us(len(self.runs))
 
     def may_rest(self, run_id: str) -> None:
         """What kept a run in memory is over."""
@@ -195,10 +192,10 @@ class Bus(Workshop):
         """Bring a run into memory, now or when there is room."""
         if run_id in self.runs or self._admission.waits(run_id):
             return
-        if self.has_room:
-            self._load(run_id)
-        else:
+        if not self.has_room:
             self._admission.line_up(Place(run_id, None, 0, self.clock.now(), begun=True))
+            return
+        self._load(run_id)
 
     def resume(self, run_id: str, reply: Reply) -> None:
         """Try a suspended run again."""
@@ -213,18 +210,12 @@ class Bus(Workshop):
 
         self._reader.read(run_id, on_read)
 
-    # Runs that come and go.
+    def durable_version(self, run_id: str) -> int:
+        """How far the stream of a run in memory is on disk; 0 for others."""
+        actor = self.runs.get(run_id)
+        return 0 if actor is None else actor.durable
 
-    def _actor(self, run_id: str) -> RunActor:
-        return RunActor(
-            run_id,
-            self,
-            self._context,
-            self._settings.run,
-            journal=self.journal,
-            clock=self.clock,
-            ids=self.ids,
-        )
+    # Runs that come and go.
 
     def _load(self, run_id: str) -> RunActor:
         actor = self.create(run_id)
@@ -253,10 +244,8 @@ class Bus(Workshop):
             actor.tell(c.SuspendRun("engine_error", report, ""))
             return
         folded = fold(run_id, history)
-        suspension, digest = folded.suspension, self._digest_of(history)
-        if suspension is not None and digest and digest != suspension.definition:
-            # The code has changed since: it may have been mended.
-            self._go_on(actor, history, digest)
+        if self._may_be_mended(folded):
+            self._go_on(actor, history)
             return
         may_begin = self._admission.has_place(folded)
         actor.load(history, begin=may_begin)
@@ -266,11 +255,11 @@ class Bus(Workshop):
         elif not may_begin or state.phase is not Phase.RUNNING:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
 
-    def _go_on(
-        self, actor: RunActor, history: History, digest: str, reply: Reply | None = None
-    ) -> None:
+    def _go_on(self, actor: RunActor, history: History, reply: Reply | None = None) -> None:
         state = fold(actor.state.run_id, history)
         queue = state.queued.queue if state.queued else None
+        definition = state.queued and self.definition_of(state.queued)
+        digest = definition.digest if definition else ""
         may_begin = self._admission.admit(state.run_id, queue, begun=True)
         actor.resume_suspended(history, digest, reply, begin=may_begin)
         if not may_begin:
@@ -302,6 +291,7 @@ class Bus(Workshop):
     def _forget(self, actor: RunActor) -> None:
         if self.runs.get(actor.state.run_id) is actor:
             del self.runs[actor.state.run_id]
+            self.streams.left(actor.state.run_id)
             self._watch_end(actor)
             self._admission.leave(actor.state.run_id)
 
@@ -333,15 +323,16 @@ class Bus(Workshop):
         """At the start: code that has changed since may have mended a suspended run."""
         if isinstance(history, AGNT5Error) or self.closing or run_id in self.runs:
             return
-        suspension = fold(run_id, history).suspension
-        digest = self._digest_of(history)
-        if suspension is not None and digest and digest != suspension.definition:
+        if self._may_be_mended(fold(run_id, history)):
             self._resume(run_id, history)
 
-    def _digest_of(self, history: History) -> str:
-        queued = fold("", history).queued
-        definition = queued and self.definition_of(queued)
-        return definition.digest if definition else ""
+    def _may_be_mended(self, state: RunState) -> bool:
+        """Whether a run is suspended, and the code has changed since."""
+        queued, known = state.queued, state.suspension
+        if queued is None or known is None:
+            return False
+        definition = self.definition_of(queued)
+        return definition is not None and definition.digest != known.definition
 
     def _resume(self, run_id: str, history: History, reply: Reply | None = None) -> None:
         if run_id in self.runs:
@@ -350,7 +341,7 @@ class Bus(Workshop):
             return
         actor = self.create(run_id)
         try:
-            self._go_on(actor, history, self._digest_of(history), reply)
+            self._go_on(actor, history, reply)
         except Exception as error:  # noqa: BLE001 - one run's trouble is its supervisor's business
             self.failed(actor, error)
 

@@ -103,6 +103,7 @@ class EventSourced(Actor[RunCommand], ABC):
                     reply(append.error)
                 self.append_failed(append.error, append.after + 1)
                 return
+            self.became_durable(append.after + len(append.facts))
             for reply in replies:
                 reply(None)
             try:
@@ -128,6 +129,9 @@ class EventSourced(Actor[RunCommand], ABC):
         for reply in waiting:
             reply(None)
         self.at_rest()
+
+    def became_durable(self, version: int) -> None:
+        """The stream is on disk up to this version."""
 
     @abstractmethod
     def perform(self, effect: RunEffect) -> None:

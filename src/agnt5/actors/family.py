@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Protocol
 
@@ -47,6 +47,11 @@ class Relations(Protocol):
     closing: bool
     journal: Journal
 
+    @property
+    def runs(self) -> Container[str]:
+        """Ids of the runs that have an actor."""
+        ...
+
     def definition(self, kind: str, name: str) -> Definition | None:
         """The component, if this process has it."""
         ...
@@ -57,10 +62,6 @@ class Relations(Protocol):
 
     def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run."""
-        ...
-
-    def is_in_memory(self, run_id: str) -> bool:
-        """Whether a run has an actor."""
         ...
 
     def may_rest(self, run_id: str) -> None:
@@ -187,7 +188,7 @@ class Family:
                 self._found(parent, child, ends)
             elif self._starting[child.child_run_id]:
                 self._started(parent, child)
-            elif self._bus.is_in_memory(child.child_run_id):
+            elif child.child_run_id in self._bus.runs:
                 # Somebody asks for it, and will hear in a moment that it is not there.
                 self._again(parent, child, None)
             else:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
+from agnt5.actors.streams import Streams
 from agnt5.events.keys import idempotency_key
 from agnt5.events.run.commands import RunCommand
 from agnt5.exceptions import UnknownOutcomeError
@@ -31,6 +32,8 @@ class AttemptInfo:
     """What the attempt has set in the state of the run; counts when it succeeds."""
     deleted: dict[str, None] | None = None
     """What it has deleted there."""
+    streams: Streams | None = None
+    """Where what it says on the way goes; None outside of a house."""
 
     @property
     def idempotency_key(self) -> str:

@@ -46,6 +46,8 @@ class Replay:
         self._held: dict[str, MakeCommand] = {}
         self._lines: dict[str, str | None] = {}
         self._notes: set[str] = set()
+        self._said: set[str] = set()
+        """Recorded notes that the body has made again."""
         self._judging = False
         self._unheard = False
         """The body has asked for something since the walk last went on."""
@@ -72,6 +74,14 @@ class Replay:
         self._lines[key] = line
         self._unheard = True
         self._walk.ask(key)
+
+    def said(self, key: str) -> None:
+        """The body has made a recorded note again."""
+        self._said.add(key)
+
+    def went_on(self) -> bool:
+        """Whether an earlier pass of the body has done something that this one has yet to do."""
+        return self._walk.went_on(self._said)
 
     def add_note(self, note: Note) -> None:
         """The body has said something that the log does not hold: it follows when that is over."""

@@ -53,11 +53,13 @@ class RunActor(EventSourced):
     ) -> None:
         super().__init__(run_id, context, journal=journal, clock=clock, ids=ids)
         self.script: Script | None = None
+        self.durable = 0
+        """The version up to which its stream is known to be on disk."""
         self._house = house
         self._settings = settings
         self._timers = Timers(clock, lambda key: self.tell(c.WakeOperation(key)))
         self._deadline = Deadline(clock, self._look_at_timeout)
-        self._attempts = Attempts(self, house.send_attempt)
+        self._attempts = Attempts(self, house.send_attempt, house.streams)
         self._parking = Parking(self, clock, context, house.grace_us)
         self._leaving = False
         self._frozen = False
@@ -70,6 +72,7 @@ class RunActor(EventSourced):
     def load(self, history: Sequence[tuple[f.RunFact, int]], *, begin: bool = True) -> None:
         """Begin again from the log; or only take letters, as there is no place for it yet."""
         self.state = state = fold(self.state.run_id, history)
+        self.became_durable(state.version)
         self.release()
         if state.phase is Phase.RUNNING and begin:
             self._begin(history)
@@ -89,6 +92,7 @@ class RunActor(EventSourced):
     ) -> None:
         """Try a suspended run again, with the code of this digest."""
         self.state = fold(self.state.run_id, history)
+        self.became_durable(self.state.version)
         self.release()
         self.receive([Envelope(c.ResumeRun(digest), reply)])
         if not begin:
@@ -134,6 +138,13 @@ class RunActor(EventSourced):
         self._rejected = first_version == 1
         if self.stopped is None:
             self._house.failed(self, error)
+
+    def became_durable(self, version: int) -> None:
+        """Tell those who listen to the run."""
+        self.durable = version
+        streams = self._house.streams
+        if streams.channels:
+            streams.durable(self.state.run_id, version)
 
     # Effects.
 
@@ -212,7 +223,8 @@ class RunActor(EventSourced):
             0,
             queued.session_id,
             queued.metadata,
-            queued.user_id,
+            user_id=queued.user_id,
+            streams=self._house.streams,
         )
         try:
             run_input = decode(queued.input, where=f"input of run {self.state.run_id}")

@@ -26,6 +26,7 @@ from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
+from agnt5.actors.streams import Streams
 from agnt5.actors.values import RunValues
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
@@ -78,6 +79,7 @@ class Script:
         self._context = context
         walk = Walk(state, history, times) if history else None
         self._replay = None if walk is None else self._replay_of(walk, stall_limit_s)
+        self._patches: dict[str, bool] = {}
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
         self._works = Works(self, channel, context)
@@ -93,6 +95,11 @@ class Script:
         return Replay(
             walk, known, self, self._diverge, context=self._context, stall_limit_s=stall_limit_s
         )
+
+    @property
+    def streams(self) -> Streams | None:
+        """Where what the body says on the way goes."""
+        return self._info.streams
 
     @property
     def replaying(self) -> bool:
@@ -168,12 +175,26 @@ class Script:
     def note(self, note: f.Note) -> None:
         """Record what the body says without waiting. Its key fixes that it is recorded once."""
         replay = self._replay
-        if self.closed or (replay is not None and replay.knows(note.key)):
+        if self.closed:
+            return
+        if replay is not None and replay.knows(note.key):
+            replay.said(note.key)
             return
         if replay is None:
             self._channel.command(c.AddNote(note))
         else:
             replay.add_note(note)
+
+    def patched(self, key: str) -> bool:
+        """Whether this run takes a patched path: settled once, and for all of the run."""
+        known = self._patches.get(key)
+        if known is None:
+            replay, recorded = self._replay, key in self.state.markers
+            known = recorded or replay is None or not replay.went_on()
+            self._patches[key] = known
+            if known:
+                self.note(f.MarkerRecorded(key=key, value=True))
+        return known
 
     def check_size(self, value: JsonValue, where: str) -> None:
         """Refuse a recorded value that is too large."""

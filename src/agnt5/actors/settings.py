@@ -11,6 +11,10 @@ from agnt5.events.run.retry import StepDefaults
 from agnt5.events.run.state import RunState
 from agnt5.flow import Queue
 
+CROWD = 500
+"""With so many runs in memory, one that only waits is not kept for the case that it is wanted."""
+_SHORT_GRACE_US = 20_000
+
 
 class Watcher(Protocol):
     """Who is told of the fate of runs."""
@@ -35,6 +39,12 @@ class RunSettings:
     park_after_us: int = 1_000_000
     stall_limit_s: float = 10.0
     defaults: StepDefaults | None = None
+
+    def grace_us(self, runs_in_memory: int) -> int:
+        """How long a run that only waits may stay in memory, microseconds."""
+        if runs_in_memory < CROWD:
+            return self.park_after_us
+        return min(self.park_after_us, _SHORT_GRACE_US)
 
 
 @dataclass(frozen=True, slots=True)

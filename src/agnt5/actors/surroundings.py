@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from agnt5.actors.executor import Attempt, Cancel
 from agnt5.actors.family import Family
 from agnt5.actors.ports import Definition, Handler
+from agnt5.actors.streams import Streams
 from agnt5.events.run import facts as f
 
 A_contra = TypeVar("A_contra", contravariant=True)
@@ -16,6 +17,8 @@ A_contra = TypeVar("A_contra", contravariant=True)
 
 class Surroundings(Protocol[A_contra]):
     """What a run actor needs of the house."""
+
+    streams: Streams
 
     def definition(self, kind: str, name: str, version: str | None = None) -> Definition | None:
         """The component, if this process has it in this version."""

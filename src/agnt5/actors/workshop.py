@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextvars import Context
 from types import NoneType
 from typing import Protocol
@@ -10,7 +11,9 @@ from pydantic import JsonValue
 
 from agnt5.actors.clock import Clock
 from agnt5.actors.executor import Attempt, AttemptDefaults, Cancel, Executor
+from agnt5.actors.ids import Ids
 from agnt5.actors.ports import Definition, Handler
+from agnt5.actors.streams import Streams
 from agnt5.actors.threads import Threads
 from agnt5.events.run.commands import QueueRun, StartRun
 from agnt5.events.run.facts import RunQueued
@@ -29,7 +32,7 @@ class Components(Protocol):
         ...
 
 
-class Workshop:
+class Workshop(ABC):
     """The executors of this process, one for each function, and what they work with."""
 
     def __init__(
@@ -44,11 +47,17 @@ class Workshop:
     ) -> None:
         self.executors: dict[str, Executor] = {}
         self.clock = clock
+        self.ids = Ids()
+        self.streams = Streams(self.ids.event_id() + ".", context, self.durable_version)
         self._components = components
         self._attempt_defaults = attempts
         self._context = context
         self._threads = Threads(threads)
         self._payload_limit = payload_limit
+
+    @abstractmethod
+    def durable_version(self, run_id: str) -> int:
+        """How far the stream of a run in memory is on disk; 0 for others."""
 
     @property
     def context(self) -> Context:

@@ -56,6 +56,15 @@ def is_of_update(key: str) -> bool:
     return key.startswith(_UPDATE)
 
 
+def batch_branch(branch: str, name: str, occurrence: int) -> str:
+    """The branch of the items of the batch number ``occurrence`` over a function.
+
+    >>> operation_key(batch_branch("/0", "fetch", 1), "fetch", 7)
+    '/0/batch:fetch@1:fetch#7'
+    """
+    return f"{branch}/batch:{name}@{occurrence}"
+
+
 def scope_of(key: str) -> str:
     """The branch in which an inline step's own durable calls live."""
     return key + SCOPE
@@ -81,6 +90,23 @@ def enclosing_keys(key: str) -> list[str]:
         found.append(key[:at])
         at = key.find(SCOPE, at + 1)
     return found
+
+
+def derived_bytes(run_id: str, key: str) -> bytes:
+    """32 bytes that look like chance and are the same on every replay: of a run and a place.
+
+    A stable contract, as :func:`idempotency_key` is: a run under way must see the same again.
+    """
+    return hashlib.sha256(f"derived\n{run_id}\n{key}".encode()).digest()
+
+
+def derived_fraction(run_id: str, key: str) -> float:
+    """A number from 0, included, to 1, excluded, with every bit that a float between them has.
+
+    >>> 0 <= derived_fraction("run-1", ":random#0") < 1
+    True
+    """
+    return (int.from_bytes(derived_bytes(run_id, key)[:8]) >> 11) * 2.0**-53
 
 
 def idempotency_key(run_id: str, key: str) -> str:

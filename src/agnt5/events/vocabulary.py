@@ -21,9 +21,14 @@ class PublicEvent:
     metadata: dict[str, JsonValue] = field(default_factory=dict)
 
 
-def public_events(kind: str, facts: Iterable[f.RunFact]) -> list[list[PublicEvent]]:
-    """The public events of each fact, for a run of a kind (``function`` or ``workflow``)."""
-    functions: dict[str, str | None] = {}
+def public_events(
+    kind: str, facts: Iterable[f.RunFact], functions: dict[str, str | None] | None = None
+) -> list[list[PublicEvent]]:
+    """The public events of each fact, for a run of a kind (``function`` or ``workflow``).
+
+    ``functions`` is what was learnt from the facts before these, for whoever reads on.
+    """
+    functions = {} if functions is None else functions
     found: list[list[PublicEvent]] = []
     for fact in facts:
         if isinstance(fact, f.StepScheduled):
@@ -71,6 +76,8 @@ def _of_step(kind: str, fact: f.RunFact, functions: dict[str, str | None]) -> li
     match fact:
         case f.StepScheduled():
             about: dict[str, JsonValue] = {"name": fact.name, "line": fact.line}
+            if fact.undo is not None:
+                about["undo"] = fact.undo
             return _step(kind, functions, "started", fact.key, about, input_data=fact.input)
         case f.StepCompleted():
             about = {"attempt": fact.attempt, "duration_ms": fact.duration_us / 1000}

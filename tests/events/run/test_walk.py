@@ -220,3 +220,21 @@ def test_asking_twice_is_asking_once():
     subject.ask("a")
     assert subject.advance() == done("a")
     assert subject.held() == []
+
+
+def test_whether_an_earlier_pass_went_on_from_here():
+    """Only what the body itself did counts, and only what it has yet to do again."""
+    marker = f.MarkerRecorded(key="patch:x", value=True)
+    history = [step("a"), done("a"), received("s"), marker, step("b"), done("b")]
+    subject = walk(*history)
+    assert subject.went_on(())
+    subject.ask("a")
+    while subject.advance() is not None:
+        pass
+    assert subject.went_on(())
+    subject.ask("b")
+    assert not subject.went_on({"patch:x"})
+    outside = walk(step("a"), step("b"), done("b"), received("s"))
+    outside.ask("a")
+    outside.ask("b")
+    assert not outside.went_on(())

@@ -56,6 +56,7 @@ class RequestStep:
     recovery: str
     timeout_us: int | None = None
     line: str | None = None
+    undo: str | None = None
 
 
 @dataclass(slots=True)

@@ -39,6 +39,8 @@ class StepScheduled(Fact):
     """When the step with all its attempts must have ended, microseconds since the epoch."""
     line: str | None = None
     """Where in the code it was asked for, ``file.py:12``."""
+    undo: str | None = None
+    """What a saga will call to undo it, by name."""
 
 
 class StepStarted(Fact):

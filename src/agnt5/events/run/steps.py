@@ -39,6 +39,7 @@ def request_step(state: RunState, command: c.RequestStep, now: int) -> Facts:
         recovery=command.recovery,
         deadline=None if command.timeout_us is None else now + command.timeout_us,
         line=command.line,
+        undo=command.undo,
     )
     if command.recovery == "retry":
         return (scheduled,)

@@ -8,7 +8,8 @@ recorded in the same moment remain. Nothing in here knows of tasks or time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 
 from agnt5.events.keys import SCOPE, enclosing_keys, is_of_update
 from agnt5.events.run import facts as f
@@ -109,6 +110,32 @@ class Walk:
             if not outer and not is_of_update(key):
                 return False
             self._at += 1
+
+    def went_on(self, said: Collection[str]) -> bool:
+        """Whether what is left holds a call, a note or a give-up that the body has yet to make.
+
+        Outcomes and letters from outside do not count: they say nothing of what the body did.
+        """
+        for fact in itertools.islice(self._facts, self._at, None):
+            match fact:
+                case f.OperationCancelled() | f.SignalReturned():
+                    if fact.key not in self.given_up:
+                        return True
+                case f.MarkerRecorded() | f.StateChanged() | f.EventEmitted():
+                    if fact.key not in said:
+                        return True
+                case (
+                    f.StepScheduled()
+                    | f.TimerScheduled()
+                    | f.SignalAwaited()
+                    | f.UserInputRequested()
+                    | f.ChildStarted()
+                ):
+                    if fact.key not in self._asked:
+                        return True
+                case _:
+                    pass
+        return False
 
     @property
     def time(self) -> int:

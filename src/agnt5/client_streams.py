@@ -1,0 +1,250 @@
+"""Listening to runs: texts as they come, or every event."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from contextlib import suppress
+from typing import Any
+
+from agnt5.client_base import AwaitingClient, BlockingClient
+from agnt5.exceptions import RuntimeClosedError
+from agnt5.new_run import NewRun
+from agnt5.run_streams import Feed
+from agnt5.runtime import Runtime
+from agnt5.tails import ReceivedEvent, StreamOffset
+
+_WAIT_S = 300.0
+
+Open = Callable[[Runtime], Coroutine[Any, Any, Feed]]
+
+
+class Streaming(BlockingClient):
+    """Listen to a run."""
+
+    def stream(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float = _WAIT_S,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> Iterator[str]:
+        """Start a run and give what its generators yield, as text, while they yield it.
+
+        What is no text is given as JSON. A run that yields nothing gives its output, once. When a
+        new attempt repeats the texts of the one before, they are not given again.
+
+        Args:
+            component: As for :meth:`Client.run`, and all others that are not named here.
+            input_data: See there.
+            component_type: See there.
+            session_id: See there.
+            user_id: See there.
+            metadata: See there.
+            timeout: Seconds to wait for the next text.
+            idempotency_key: A run that was accepted before under it is listened to, not repeated.
+            run_id: See there.
+
+        Raises:
+            InvalidInputError: When the input does not fit; nothing was written.
+            RunError: While it is read: when the run fails, waits for a person or says nothing for
+                too long, or when a new attempt gives another text than the one before.
+        """
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
+        return self._listen(lambda rt: rt.streams.open(new, timeout, text=True))
+
+    def stream_events(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float = _WAIT_S,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> Iterator[ReceivedEvent]:
+        """Start a run and give its events: what is recorded, and what is said on the way.
+
+        Ends when the run has ended, or waits for a person, or is suspended; a failure is an event.
+        The arguments are those of :meth:`stream`.
+
+        Raises:
+            InvalidInputError: When the input does not fit; nothing was written.
+            RunError: While it is read: when no event comes within the timeout.
+        """
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
+        return self._listen(lambda rt: rt.streams.open(new, timeout))
+
+    def stream_run(
+        self,
+        run_id: str,
+        *,
+        from_offset: StreamOffset | Iterable[StreamOffset] | None = None,
+        after_version: int = 0,
+        timeout: float = _WAIT_S,
+    ) -> Iterator[ReceivedEvent]:
+        """Listen to a run that is there already, from its first event or from where one was.
+
+        Args:
+            run_id: The run.
+            from_offset: The ``offset`` of the last event received of a step, or several, one for
+                each step; what was received before is not given again.
+            after_version: The ``version`` of the last recorded event received.
+            timeout: Seconds to wait for the next event.
+
+        Raises:
+            RunNotFoundError: When there is no such run.
+            InvalidInputError: When an offset is wrong.
+        """
+        return self._listen(
+            lambda rt: rt.streams.attach(run_id, from_offset, after_version, timeout)
+        )
+
+    def _listen(self, start: Open) -> Iterator[Any]:
+        # Opened at once, so that bad input is refused here and not at the first item.
+        return _Portions(self._ask, self._ask(start))
+
+
+class _Portions(Iterator[Any]):
+    """What a feed gives, one by one."""
+
+    def __init__(self, ask: Callable[[Any], Any], feed: Feed) -> None:
+        self._ask = ask
+        self._feed = feed
+        self._ready: deque[Any] = deque()
+        self._over = False
+
+    def __next__(self) -> Any:
+        if not self._ready and not self._over:
+            try:
+                self._ready += self._ask(lambda _: self._feed.take())
+            except BaseException:
+                self.close()
+                raise
+            if not self._ready:
+                self.close()
+        if not self._ready:
+            raise StopIteration
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._ready.clear()
+        if not self._over:
+            self._over = True
+            with suppress(RuntimeClosedError):
+                self._ask(lambda _: self._feed.close())
+
+
+class AsyncStreaming(AwaitingClient):
+    """Listen to a run, awaited."""
+
+    def stream(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float = _WAIT_S,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> AsyncIterator[str]:
+        """Start a run at the first ``async for``; give its texts. See :meth:`Client.stream`."""
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
+        return self._listen(lambda rt: rt.streams.open(new, timeout, text=True))
+
+    def stream_events(
+        self,
+        component: str,
+        input_data: Mapping[str, Any] | None = None,
+        component_type: str = "function",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float = _WAIT_S,
+        idempotency_key: str | None = None,
+        run_id: str | None = None,
+    ) -> AsyncIterator[ReceivedEvent]:
+        """Start a run and give its events. See :meth:`Client.stream_events`."""
+        new = NewRun(
+            component,
+            input_data,
+            component_type,
+            run_id,
+            idempotency_key,
+            session_id,
+            user_id,
+            metadata,
+        )
+        return self._listen(lambda rt: rt.streams.open(new, timeout))
+
+    def stream_run(
+        self,
+        run_id: str,
+        *,
+        from_offset: StreamOffset | Iterable[StreamOffset] | None = None,
+        after_version: int = 0,
+        timeout: float = _WAIT_S,
+    ) -> AsyncIterator[ReceivedEvent]:
+        """Listen to a run that is there already. See :meth:`Client.stream_run`."""
+        return self._listen(
+            lambda rt: rt.streams.attach(run_id, from_offset, after_version, timeout)
+        )
+
+    async def _listen(self, start: Open) -> AsyncGenerator[Any, None]:
+        feed = await self._ask(start)
+        try:
+            while ready := await self._ask(lambda _: feed.take()):
+                for each in ready:
+                    yield each
+        finally:
+            with suppress(RuntimeClosedError):
+                await self._ask(lambda _: feed.close())
