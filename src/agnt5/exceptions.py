@@ -1,31 +1,31 @@
 """Every error of agnt5, as one tree.
 
-AGNT5Error          split by whose fault it is
-├── ConfigurationError            yours: a definition, a store address, a setting
-├── InvalidInputError             yours: the call does not fit the component (also ValueError)
-├── UnknownComponentError, RunNotFoundError   yours: there is none (also LookupError)
-├── WebhookVerificationError      the sender's: its webhook is not signed as it should be
-├── PayloadError                  yours: a value that cannot be recorded (PayloadTooLargeError)
-├── ExecutionError                yours: a step failed
-│   ├── RecordedError, RetryError stands in for one that cannot be rebuilt; never raised
-│   ├── StepTimeoutError, RunTimeoutError     it took too long (also TimeoutError)
-│   ├── UnknownOutcomeError       a crash hid whether the effect happened
-│   ├── ChildCancelledError       the run that a workflow waited for was cancelled
-│   └── SagaError                 what a failed saga did could not all be undone
-├── ActivationError               a durable boundary was crossed wrongly
-│   └── NondeterminismError       the code no longer asks for what the log holds
-├── StoreError                    the world's: disk, file, database
-│   ├── StoreFullError, -ReadOnlyError, -BusyError, -CorruptError, -SchemaError, -InUseError
-│   ├── VersionConflictError      somebody else extended the stream
-│   └── StaleEpochError           this owner has lost its right to write
-├── RuntimeClosedError, OverloadedError       closed or closing; too full, try again later
-├── QueryError, UpdateError       a run could not answer a query, or an update
-├── StateError, CheckpointError   yours: state was used wrongly
-│   └── StateConflictError        somebody else has changed a value since it was read
-└── RunError                      a run that failed, raised on request
+Split by whose fault it is::
 
-BaseException
-└── BodyClosed                    ends a body whose run leaves memory; never an error
+    AGNT5Error
+    ├── ConfigurationError            yours: a definition, a store address, a setting
+    ├── InvalidInputError             yours: the call does not fit the component (also ValueError)
+    ├── UnknownComponentError, RunNotFoundError   yours: there is none (also LookupError)
+    ├── WebhookVerificationError      the sender's: its webhook is not signed as it should be
+    ├── PayloadError                  yours: a value that cannot be recorded (PayloadTooLargeError)
+    ├── ExecutionError                yours: a step failed
+    │   ├── RecordedError, RetryError stands in for one that cannot be rebuilt; never raised
+    │   ├── StepTimeoutError, RunTimeoutError     it took too long (also TimeoutError)
+    │   ├── UnknownOutcomeError       a crash hid whether the effect happened
+    │   ├── ChildCancelledError       the run that a workflow waited for was cancelled
+    │   └── SagaError                 what a failed saga did could not all be undone
+    ├── ActivationError               a durable boundary was crossed wrongly (NondeterminismError)
+    ├── StoreError                    the world's: disk, file, database
+    │   ├── StoreFullError, -ReadOnlyError, -BusyError, -CorruptError, -SchemaError, -InUseError
+    │   └── VersionConflictError, StaleEpochError  somebody else extended the stream, or owns it
+    ├── RuntimeClosedError, OverloadedError       closed or closing; too full, try again later
+    ├── QueryError, UpdateError       a run could not answer a query, or an update
+    ├── StateError, CheckpointError   yours: state was used wrongly
+    │   └── StateConflictError        somebody else has changed a value since it was read
+    └── RunError                      a run that failed, raised on request
+
+    BaseException
+    └── BodyClosed                    ends a body whose run leaves memory; never an error
 """
 
 from __future__ import annotations
