@@ -25,6 +25,7 @@ class WorkflowConfig:
     version: str | None = None
     default: bool = False
     triggers: Triggers = NO_TRIGGERS
+    durable: bool = True
 
 
 def configured(
@@ -82,8 +83,8 @@ def workflow_options(
         version: A label. Runs are pinned to the version that they were accepted with, and several
             versions of one name can be registered side by side.
         default: New runs use this version, even if a newer one is registered.
-        enable_durability: True. Runs that are kept in memory only belong to a runtime with
-            ``store="memory://"``; False is refused.
+        enable_durability: False: its runs are kept in memory only. They do all that other runs do,
+            and end with the process as if they had never been.
         triggers: As :func:`agnt5.triggers.parse_triggers` says, like all that follow.
         cron: When it starts.
         cron_timezone: The zone in which that is meant.
@@ -100,17 +101,14 @@ def workflow_options(
         if text is not None and (not isinstance(text, str) or not text.strip()):
             msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
             raise ConfigurationError(msg)
-    if enable_durability is not True:
-        msg = (
-            f"enable_durability={enable_durability!r}: runs of one store are all durable; to keep"
-            " runs in memory only, run them in Runtime(store='memory://')"
-        )
+    if not isinstance(enable_durability, bool):
+        msg = f"workflow {name!r}: enable_durability takes True or False, not {enable_durability!r}"
         raise ConfigurationError(msg)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
     settings = {"timeout_s": timeout, "queue": queue, "version": version, "default": default}
-    return {**settings, "triggers": starts}
+    return {**settings, "triggers": starts, "durable": enable_durability}
 
 
 def _check_timeout(name: str, timeout: float | None) -> None:
