@@ -80,7 +80,15 @@ class Operation(PlainHandler):
         return {**seen, "version": answer.version} if seen.get("ok") else seen
 
 
-_METHODS = {"get": True, "keys": True, "set": False, "delete": False, "clear": False}
+_METHODS = {
+    "get": True,
+    "keys": True,
+    "set": False,
+    "delete": False,
+    "clear": False,
+    "load": True,
+    "save": False,
+}
 """Whether each only reads."""
 
 _OPERATIONS = {

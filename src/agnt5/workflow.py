@@ -11,6 +11,7 @@ from agnt5.actors.ports import AttemptInfo, Definition
 from agnt5.actors.script import Script
 from agnt5.binding import bind
 from agnt5.calls import line_of
+from agnt5.chat import in_turn
 from agnt5.context import (
     Context,
     WorkflowContext,
@@ -105,7 +106,10 @@ class DecoratedWorkflow(WorkflowComponent):
     def _body(
         self, script: Any, run_input: dict[str, object], info: AttemptInfo
     ) -> Coroutine[Any, Any, object]:
-        return self._run(script, info, (), self._signature.coerce(self.name, run_input))
+        given = self._signature.coerce(self.name, run_input)
+        if self._agnt5_config.chat and info.session_id is not None:
+            return in_turn(script, info.session_id, lambda: self._run(script, info, (), given))
+        return self._run(script, info, (), given)
 
     async def _run(
         self, script: Script, info: AttemptInfo, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -163,6 +167,7 @@ def workflow(
     version: str | None = None,
     default: bool = False,
     enable_durability: bool = True,
+    chat: bool = False,
     triggers: Sequence[TriggerSpec] | None = None,
     cron: str | None = None,
     cron_timezone: str | None = None,
@@ -191,7 +196,7 @@ def workflow(
         name: Its name for clients and logs; its own by default.
         description: What it does, for people.
         **options: ``timeout``, ``queue``, ``version``, ``default``, ``enable_durability``,
-            ``triggers``, ``cron``, ``cron_timezone``, ``cron_missed``, ``webhook`` and
+            ``chat``, ``triggers``, ``cron``, ``cron_timezone``, ``cron_missed``, ``webhook`` and
             ``webhook_secret``, as :func:`agnt5.workflow_options.workflow_options` says.
 
     Raises:

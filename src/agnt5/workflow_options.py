@@ -26,6 +26,7 @@ class WorkflowConfig:
     default: bool = False
     triggers: Triggers = NO_TRIGGERS
     durable: bool = True
+    chat: bool = False
 
 
 def configured(
@@ -65,6 +66,7 @@ def workflow_options(
     version: str | None = None,
     default: bool = False,
     enable_durability: bool = True,
+    chat: bool = False,
     triggers: Sequence[TriggerSpec] | None = None,
     cron: str | None = None,
     cron_timezone: str | None = None,
@@ -85,6 +87,8 @@ def workflow_options(
         default: New runs use this version, even if a newer one is registered.
         enable_durability: False: its runs are kept in memory only. They do all that other runs do,
             and end with the process as if they had never been.
+        chat: Each run with a session id is a turn of that session: ``ctx.state`` begins with what
+            the session knows, and what the turn made of it is kept there when it has succeeded.
         triggers: As :func:`agnt5.triggers.parse_triggers` says, like all that follow.
         cron: When it starts.
         cron_timezone: The zone in which that is meant.
@@ -104,11 +108,14 @@ def workflow_options(
     if not isinstance(enable_durability, bool):
         msg = f"workflow {name!r}: enable_durability takes True or False, not {enable_durability!r}"
         raise ConfigurationError(msg)
+    if not isinstance(chat, bool):
+        msg = f"workflow {name!r}: chat takes True or False, not {chat!r}"
+        raise ConfigurationError(msg)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
     settings = {"timeout_s": timeout, "queue": queue, "version": version, "default": default}
-    return {**settings, "triggers": starts, "durable": enable_durability}
+    return {**settings, "triggers": starts, "durable": enable_durability, "chat": chat}
 
 
 def _check_timeout(name: str, timeout: float | None) -> None:
