@@ -90,10 +90,12 @@ class Agent:
         tools: Tools, functions, or other agents.
         handoffs: Agents, or :class:`Handoff`, to which the conversation may be handed over.
         model_name: The name that the model is asked for, instead of the one in ``model``.
-        temperature: How freely the model answers.
-        max_tokens: At most so many tokens in an answer.
-        top_p: The share of likely tokens from which the model chooses.
-        max_iterations: After so many answers that want tools, the last text is the result.
+        temperature: How freely the model answers; None leaves it to the provider.
+        max_tokens: At most so many tokens in an answer; the provider's limit by default.
+        top_p: The share of likely tokens from which the model chooses, from 0 to 1; the
+            provider's by default.
+        max_iterations: After so many answers that want tools, 10 by default, the last text is the
+            result, and a warning is logged.
         system_prompt: Another spelling of ``instructions``.
         options: What the public SDK takes besides: ``sandbox``, ``built_in_tools``,
             ``model_config``, ``callbacks``, ``before_agent_callback`` and its kind, ``cache``,
@@ -134,8 +136,9 @@ class Agent:
         if instructions is not None and system_prompt is not None:
             msg = f"agent {name!r}: give instructions or system_prompt, which mean the same"
             raise ConfigurationError(msg)
-        if isinstance(max_iterations, bool) or max_iterations < 1:
-            msg = f"agent {name!r}: max_iterations takes a number of at least 1"
+        most = max_iterations
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            msg = f"agent {name!r}: max_iterations takes a number of at least 1, not {most!r}"
             raise ValueError(msg)
         self.name = name
         self.instructions = instructions or system_prompt or ""
@@ -165,9 +168,13 @@ class Agent:
             history: What was said before: messages, or dicts with ``role`` and ``content``.
             prompt_context: Values for ``{{name}}`` in the instructions.
 
+        Returns:
+            An :class:`AgentResult`.
+
         Raises:
             InvalidInputError: When the message or the history is wrong.
             ConfigurationError: When nothing serves the model.
+            Exception: What the model has raised. What a tool raises is told to the model.
         """
         conversation = self._conversation(user_message, history, prompt_context)
         body = context if isinstance(context, WorkflowContext) else running_body()
@@ -183,7 +190,7 @@ class Agent:
         history: Sequence[Message | Mapping[str, str]] | None = None,
         prompt_context: Mapping[str, object] | None = None,
     ) -> AgentResult:
-        """The same as :meth:`run`, and awaited like it."""
+        """The same as :meth:`run`, and awaited like it; the name is that of the public SDK."""
         return await self.run(user_message, context, history, prompt_context)
 
     def as_step(self, context: WorkflowContext, user_message: str) -> asyncio.Future[Any]:

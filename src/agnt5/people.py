@@ -95,7 +95,10 @@ class People(BodyContext):
     ) -> Awaitable[UserReply]:
         """Ask a person, and get the answer with who gave it, how and why.
 
-        The arguments are those of :meth:`wait_for_user`.
+        The arguments are those of :meth:`wait_for_user`, and so is what is raised.
+
+        Returns:
+            An awaitable of a :class:`UserReply`.
         """
         given = _Given(question, input_type, options, allow_custom, skippable)
         future = self._ask_person(given, _Limits(assignees, timeout, on_timeout), line_of(2))

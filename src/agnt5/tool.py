@@ -44,7 +44,9 @@ class Tool(Function):
             a warning is logged and it runs.
         auto_schema: Derive the schema from annotations and the docstring.
         recovery_policy: What to do with an attempt that a crash cut short: ``"unknown_outcome"``
-            and ``"fail"`` do not repeat it, ``"idempotent_retry"`` and ``"retry"`` do.
+            (the default), ``"compensate"`` and ``"fail"`` do not repeat it, and the call raises
+            UnknownOutcomeError; ``"idempotent_retry"``, ``"durable_steps"`` and ``"retry"`` repeat
+            it, with the same idempotency key; ``"ask"`` asks a person.
         durable: Whether calls in a workflow are recorded; False runs them as a part of the body.
 
     Raises:
@@ -214,7 +216,7 @@ def tool(
         auto_schema: Derive the schema from annotations and the docstring's ``Args``.
         confirmation: Whether a person must agree before a workflow runs it.
         input_schema: A JSON schema instead of the derived one.
-        recovery_policy: ``"unknown_outcome"``, ``"fail"``, ``"idempotent_retry"``, ``"retry"``...
+        recovery_policy: After a crash, see :class:`Tool`; ``"unknown_outcome"`` by default.
         durable: Whether calls in a workflow are recorded steps.
 
     Raises:
