@@ -146,6 +146,10 @@ class Agent:
         self.model_name = model_name
         self.config = GenerationConfig(temperature, max_tokens, top_p)
         self.max_iterations = max_iterations
+        for what, given in (("tools", tools), ("handoffs", handoffs)):
+            if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+                msg = f"agent {name!r}: {what} takes a list, not {given!r:.80}"
+                raise ConfigurationError(msg)
         self.toolbox = ToolBox(name, tools or (), handoffs or ())
         if without_effect := _options_without_effect(options):
             warn("agent %r: no effect in this version: %s", name, without_effect)

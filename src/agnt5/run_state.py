@@ -55,9 +55,13 @@ class RunState(ABC):
     """Values by name, as long as the run lives."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of that name, or the default. A copy: set it again to change it."""
+        """The value of that name, or the default. A copy: set it again to change it.
+
+        Raises:
+            InvalidInputError: When the name is no text.
+        """
         values = self._values()
-        if key not in values:
+        if checked_name(key) not in values:
             return default
         return decode(values[key], where=f"state {key!r}")
 
@@ -73,8 +77,8 @@ class RunState(ABC):
         return APPLIED
 
     def delete(self, key: str) -> Applied:
-        """Delete a value; one that is not there does not matter."""
-        if key in self._values():
+        """Delete a value; one that is not there does not matter. Raises as :meth:`get` does."""
+        if checked_name(key) in self._values():
             self._delete(key)
         return APPLIED
 

@@ -10,6 +10,7 @@ from typing import Any, overload
 from agnt5.context import Context, WorkflowContext
 from agnt5.exceptions import ConfigurationError
 from agnt5.function import Function, FunctionConfig
+from agnt5.names import check_component_name
 from agnt5.policies import BackoffPolicy, RecoveryPolicy, recovery_policy
 from agnt5.schemas import input_schema as derived_schema
 from agnt5.schemas import summary_of
@@ -64,6 +65,7 @@ class Tool(Function):
         recovery_policy: str = UNKNOWN_OUTCOME,
         durable: bool = True,
     ) -> None:
+        check_component_name(name, "tool")
         function = handler.__func__ if isinstance(handler, staticmethod) else handler
         if not callable(function) or isinstance(function, type):
             msg = f"a tool is made of a function, not of {handler!r}"
