@@ -230,6 +230,8 @@ class _VersionedRegistry(_Registry[WorkflowComponent]):
             raise ValueError(msg)
         versions[version] = component
         self._components[name] = chosen or component
+        for watcher in list(self.watchers):
+            watcher()
 
     def pinned(self, name: str, version: str | None) -> WorkflowComponent | None:
         """The component for a run that was accepted with this version label (or without one)."""

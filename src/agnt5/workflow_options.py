@@ -28,36 +28,42 @@ class WorkflowConfig:
 
 
 def configured(
-    handler: Callable[..., Any],
-    name: str | None,
-    description: str,
-    options: Mapping[str, Any],
+    handler: Callable[..., Any], name: str | None, description: str, fields: Mapping[str, Any]
 ) -> WorkflowConfig:
-    """The declaration of a workflow.
+    """The declaration of a workflow, with the fields that its options gave.
+
+    Raises:
+        ConfigurationError: When this is no function.
+    """
+    if not callable(handler) or isinstance(handler, type):
+        msg = f"@workflow decorates functions, not {handler!r}"
+        raise ConfigurationError(msg)
+    about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
+    return WorkflowConfig(name or str(getattr(handler, "__name__", "")), handler, about, **fields)
+
+
+def checked_options(name: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a workflow, as fields of its declaration.
 
     Raises:
         ConfigurationError: When a setting is wrong.
         ValueError: When a trigger is wrong.
         TypeError: When there is no such option.
     """
-    if not callable(handler) or isinstance(handler, type):
-        msg = f"@workflow decorates functions, not {handler!r}"
-        raise ConfigurationError(msg)
-    called = name or str(getattr(handler, "__name__", ""))
+    what = "@workflow" if name is None else f"workflow {name!r}"
     known = list(inspect.signature(workflow_options).parameters)[1:]
     unknown = [option for option in options if option not in known]
     if unknown:
         msg = (
-            f"@workflow {called!r} has no option {', '.join(map(repr, unknown))}; there are name,"
-            f" description, {', '.join(known)}"
+            f"{what} has no option {', '.join(map(repr, unknown))}; there are name, description,"
+            f" {', '.join(known)}"
         )
         raise TypeError(msg)
-    about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-    return WorkflowConfig(called, handler, about, **workflow_options(called, **options))
+    return workflow_options(what, **options)
 
 
 def workflow_options(
-    name: str,
+    what: str,
     *,
     timeout: float | None = None,
     queue: str | None = None,
@@ -74,7 +80,7 @@ def workflow_options(
     """The options of a workflow, as fields of its declaration.
 
     Args:
-        name: Of the workflow, for messages.
+        what: Of which workflow, for messages.
         timeout: Seconds that a run may be under way, without the time in which it only waits (for
             a time, a signal, a person, a child, the next attempt); unlimited by default. A run
             that takes longer fails with RunTimeoutError.
@@ -95,17 +101,9 @@ def workflow_options(
         ConfigurationError: When a setting is wrong.
         ValueError: When a trigger is wrong.
     """
-    _check_timeout(name, timeout)
-    for what, text in (("queue", queue), ("version", version)):
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
-            raise ConfigurationError(msg)
-    if enable_durability is not True:
-        msg = (
-            f"enable_durability={enable_durability!r}: runs of one store are all durable; to keep"
-            " runs in memory only, run them in Runtime(store='memory://')"
-        )
-        raise ConfigurationError(msg)
+    _check_timeout(what, timeout)
+    _check_texts(what, queue=queue, version=version)
+    _check_durability(enable_durability)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
@@ -113,10 +111,26 @@ def workflow_options(
     return {**settings, "triggers": starts}
 
 
-def _check_timeout(name: str, timeout: float | None) -> None:
+def _check_timeout(what: str, timeout: float | None) -> None:
     if timeout is None:
         return
     known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     if not known or not 0 < timeout < math.inf:
-        msg = f"workflow {name!r}: timeout takes seconds, more than 0, not {timeout!r}"
+        msg = f"{what}: timeout takes seconds, more than 0, not {timeout!r}"
+        raise ConfigurationError(msg)
+
+
+def _check_texts(what: str, **texts: str | None) -> None:
+    for option, text in texts.items():
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            msg = f"{what}: {option} takes a text that is not empty, not {text!r}"
+            raise ConfigurationError(msg)
+
+
+def _check_durability(enable_durability: bool) -> None:
+    if enable_durability is not True:
+        msg = (
+            f"enable_durability={enable_durability!r}: runs of one store are all durable; to keep"
+            " runs in memory only, run them in Runtime(store='memory://')"
+        )
         raise ConfigurationError(msg)

@@ -158,7 +158,8 @@ def test_a_workflow_is_killed_in_the_middle_and_resumed(case, tmp_path):
         status, answers, _ = run(code, folder, die_at=victim)
         assert (status, answers) == (-signal.SIGKILL, [])
         before = effects(folder)
-        assert len(before) == victim
+        # Threads may have begun others before the death of the process.
+        assert len(before) >= victim
         status, answers, err = run(code, folder)
         if decorated(ast.parse(code)).get(before[-1]) == "tool":
             # Nobody knows whether it has acted, so it is not repeated.

@@ -53,27 +53,12 @@ class Walk:
             match fact:
                 case f.UserInputRequested() | f.UserReplied() | f.UserInputExpired() if fact.about:
                     pass  # between the engine and a person; the body knows nothing of it
-                case (
-                    f.StepCompleted()
-                    | f.StepFailed()
-                    | f.TimerFired()
-                    | f.SignalConsumed()
-                    | f.SignalTimedOut()
-                    | f.UserReplied()
-                    | f.UserInputExpired()
-                    | f.ChildFinished()
-                ):
+                case _ if isinstance(fact, f.Outcome):
                     self._at += 1
                     if not self._covered(fact.key) or _has_state(fact):
                         return fact
                     continue
-                case (
-                    f.StepScheduled()
-                    | f.TimerScheduled()
-                    | f.SignalAwaited()
-                    | f.UserInputRequested()
-                    | f.ChildStarted()
-                ):
+                case _ if isinstance(fact, f.Request):
                     if not self._covered(fact.key):
                         if fact.key not in self._asked:
                             return None
