@@ -61,7 +61,12 @@ class AgentContext:
 class AgentResult:
     """What an agent has answered. As text it is its output; it can be recorded like any value.
 
-    ``tool_calls`` are dicts with ``name``, ``arguments`` (JSON), ``iteration`` and ``id``.
+    Attributes:
+        output: The last text of the model.
+        tool_calls: Dicts with ``name``, ``arguments`` (JSON), ``iteration`` and ``id``.
+        context: Where it has run.
+        handoff_to: The agent that the conversation was handed over to, if it was.
+        handoff_metadata: Who handed it over (``from``) and by which tool (``tool_name``).
     """
 
     output: str
@@ -198,7 +203,18 @@ class Agent:
         return await self.run(user_message, context, history, prompt_context)
 
     def as_step(self, context: WorkflowContext, user_message: str) -> asyncio.Future[Any]:
-        """The conversation as a step of a workflow, whose identity is fixed now."""
+        """The conversation as a step of a workflow, whose identity is fixed now.
+
+        Args:
+            context: The context of the workflow's body.
+            user_message: What the user says.
+
+        Returns:
+            An awaitable of an :class:`AgentResult`.
+
+        Raises:
+            InvalidInputError: When the message is no text.
+        """
         return self._step_of(context, self._conversation(user_message, None, None))
 
     def _conversation(

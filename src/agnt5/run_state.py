@@ -52,7 +52,10 @@ def checked_name(name: str) -> str:
 
 
 class RunState(ABC):
-    """Values by name, as long as the run lives."""
+    """Values by name, as long as the run lives.
+
+    Names are printable texts of at most 512 characters. Plain calls; what is set holds at once.
+    """
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of that name, or the default. A copy: set it again to change it.

@@ -348,6 +348,10 @@ class Scopes(BodyContext):
     def entity(self, entity_type: str, key: str) -> Any:
         """An entity by the name of its type; its methods are steps of this run.
 
+        Args:
+            entity_type: The name of the entity's class.
+            key: Which one of the type.
+
         Raises:
             UnknownComponentError: When there is no such type.
             InvalidInputError: When the key is not one.
