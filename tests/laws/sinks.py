@@ -230,7 +230,9 @@ async def stated(sink: Sink) -> Any:
 async def shared(sink: Sink) -> Any:
     """Session, user, entity."""
     ctx = sink.ctx
-    await ctx.session.state.update("count", lambda n: n + 1, 0)
+    session = ctx.session.state
+    await session.update("count", lambda n: n + 1, 0)
+    await asyncio.gather(*(session.update("pair", lambda n: n + 1, 0) for _ in range(2)))
     await ctx.user.state.set("last", [ctx.run_id])
     last = await ctx.user.state.get("last")
     counter = ctx.entity("SinkCounter", "own")
@@ -511,8 +513,8 @@ ENTITIES = (
 )
 
 
-CONTESTED = "session.update:count#"
-"""Runs that change one value at once try again: how often is not the same every time."""
+CONTESTED = "session.update:"
+"""Runs and branches that change one value at once try again: how often is not the same every time."""
 _TELLING = ("output", "error", "answer", "actor", "after", "state", "deleted", "attempt")
 
 
@@ -528,6 +530,19 @@ class Kitchen(Families):
 
     quiet = 150
     """A body of so many branches takes long until it rests; time must not pass before."""
+
+    def _check_run(self, run_id: str) -> None:
+        super()._check_run(run_id)
+        facts = self.disk.facts(run_id)
+        for kind, name in (
+            (f.UpdateReceived, "update_id"),
+            (f.UpdateAnswered, "update_id"),
+            (f.SignalReceived, "signal_id"),
+            (f.Note, "key"),
+        ):
+            ids = [getattr(fact, name) for fact in facts if isinstance(fact, kind)]
+            if len(ids) != len(set(ids)):
+                self.wrong(f"{run_id} holds {kind} twice: {ids}")
 
     def contents(self) -> dict[str, Any]:
         """What the entities and shared states hold."""

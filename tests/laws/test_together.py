@@ -146,7 +146,7 @@ def test_every_part_leaves_its_trace():
     }
     assert sorted(world.ends().values()) == ["completed", "completed", "failed"]
     assert world.contents() == {
-        "$entity/$session/s": {"count": 2},
+        "$entity/$session/s": {"count": 2, "pair": 2},
         "$entity/$user/u": {"last": [RUN]},
         "$entity/SinkCounter/own": {"total": 9},
         "$entity/SinkCounter/shared": {"total": 11},

@@ -95,6 +95,7 @@ class Life:
             bus._threads._busy > 0
             or bus.journal._in_flight > 0
             or bool(bus.family._errands)
+            or bus.entities.is_busy
             or any(not actor._ready and actor.script is None for actor in bus.runs.values())
         )
 
