@@ -426,8 +426,27 @@ async def implicit() -> Any:
     return await ended(sink, [called, first, rest, box])
 
 
+@workflow(name="sink_deployed")
+async def deployed(ctx: WorkflowContext) -> Any:
+    """Its code is another one from the second life on."""
+    world = current()
+    trace: list[tuple[object, ...]] = []
+    world.passes.append(trace)
+    sink, is_new = Sink(ctx, trace), world.is_deployed or len(world.lives) > 1
+
+    async def changed(patch: str) -> str:
+        taken = is_new and ctx.patched(patch)
+        label = await ctx.step(do, f"{'new' if taken else 'old'} {patch}")
+        sink.note(label)
+        return label
+
+    first = await changed("one")
+    await ctx.sleep(1.0)
+    return [first, *await asyncio.gather(changed("two"), changed("three")), await changed("two")]
+
+
 FUNCTIONS = (do, flaky, undo, writes, sink_task, sink_blocking)
-WORKFLOWS = (sub, child, bad, in_order, gathered, inside, implicit)
+WORKFLOWS = (sub, child, bad, in_order, gathered, inside, implicit, deployed)
 VARIANTS = ("sink_in_order", "sink_at_once", "sink_inside", "sink_class", "sink_implicit")
 
 
@@ -503,7 +522,7 @@ class Outside:
         return None
 
 
-# ----------------------------------------------------------------------------------------- the world
+# --------------------------------------------------------------------------------------- the world
 
 ENTITIES = (
     "$entity/$session/s",
@@ -514,7 +533,7 @@ ENTITIES = (
 
 
 CONTESTED = "session.update:"
-"""Runs and branches that change one value at once try again: how often is not the same every time."""
+"""Who changes one value at the same time as another tries again, and not equally often."""
 _TELLING = ("output", "error", "answer", "actor", "after", "state", "deleted", "attempt")
 
 

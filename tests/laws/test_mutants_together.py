@@ -15,7 +15,7 @@ import pytest
 from tests.laws import sinks
 from tests.laws.crashing_log import Crash, CrashAt
 from tests.laws.sinks import Kitchen
-from tests.laws.test_together import trouble
+from tests.laws.test_together import deployed_everywhere, trouble
 from tests.laws.world import run
 
 from agnt5 import EntityRegistry, batch_calls, child_calls, recorded, saga, scopes
@@ -246,3 +246,15 @@ def test_a_broken_engine_is_caught(mutant, variant, topic, monkeypatch):
     assert run(caught(variant, sound, crashes[:2])) is None
     mutant(monkeypatch)
     assert run(caught(variant, sound, crashes)) is not None, f"nobody noticed: {mutant.__doc__}"
+
+
+def test_a_patch_that_is_always_taken_is_caught(monkeypatch):
+    """A run that went on with the code of before is led astray."""
+    monkeypatch.setattr(recorded.Recorded, "patched", lambda self, patch: True)
+    assert run(deployed_everywhere(stall_limit=0.2))
+
+
+def test_a_patch_that_is_not_recorded_is_caught(monkeypatch):
+    """Whether it was taken is asked of the process, and not of the log."""
+    monkeypatch.setattr(recorded.Recorded, "patched", lambda self, patch: not self.script.replaying)
+    assert run(deployed_everywhere(stall_limit=0.2))

@@ -12,11 +12,11 @@ from tests.laws import sinks
 from tests.laws.crashing_log import Crash
 from tests.laws.sinks import ENTITIES, VARIANTS, Kitchen, executed
 from tests.laws.test_crash import LATENCIES, NIGHT, PARK_AFTER, PROFILE, examples
-from tests.laws.world import RUN, boundaries, replay, run, some
+from tests.laws.world import RUN, World, boundaries, replay, run, some, verdict
 
 from agnt5 import EntityRegistry
 
-MOST = 10_000 if NIGHT else {"ci": 30}.get(PROFILE, 12)
+MOST = 10_000 if NIGHT else {"ci": 20}.get(PROFILE, 6)
 UNDONE = ["third", "second", "first"]
 
 
@@ -109,7 +109,7 @@ def test_one_crash_anywhere(variant, latency, park_after):
     LATENCIES,
     PARK_AFTER,
 )
-@examples(0.4)
+@examples(0.2)
 def test_two_crashes(variant, crashes, latency, park_after):
     """Two, the second in the life after the first."""
 
@@ -120,6 +120,36 @@ def test_two_crashes(variant, crashes, latency, park_after):
         return [*found, world.describe()] if found else []
 
     found = run(both())
+    assert not found, "\n".join(found)
+
+
+async def deployed(crash: Crash, **options: Any) -> list[str]:
+    """What is wrong when newer code goes on with a run that has crashed there."""
+    world = await verdict("deployed", [crash], pure=False, name="sink_deployed", **options)
+    found = list(world.problems)
+    if "old two" in world.outcome()[1] and "new two" in world.outcome()[1]:
+        found.append(f"one patch was taken and was not: {world.outcome()}")
+    again = World("deployed", disk=world.disk.without_last(RUN), name="sink_deployed")
+    again.is_deployed = len(world.lives) > 1
+    await again.live()
+    if again.outcome() != world.outcome():
+        found.append(f"the replay ended with {again.outcome()}, the run with {world.outcome()}")
+    return [*found, str(crash), world.describe()] if found else []
+
+
+async def deployed_everywhere(**options: Any) -> list[str]:
+    """A deployment at every boundary of the calm run."""
+    calm = await verdict("deployed", pure=False, name="sink_deployed", **options)
+    for crash in boundaries(calm):
+        if found := await deployed(crash, **options):
+            return found
+    return []
+
+
+@pytest.mark.parametrize(("park_after", "latency"), [(0.0, 0), (1.0, 3), (100.0, 0)])
+def test_newer_code_with_patches_goes_on_anywhere(latency, park_after):
+    """What a run has begun with the code of before it ends so; each patch is taken or not."""
+    found = run(deployed_everywhere(latency=latency, park_after=park_after))
     assert not found, "\n".join(found)
 
 

@@ -104,6 +104,8 @@ class World:
     """One program, one disk, all its lives."""
 
     quiet = QUIET
+    is_deployed = False
+    """Whether newer code is there from the first life on."""
 
     def __init__(
         self,
