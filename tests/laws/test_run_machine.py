@@ -22,6 +22,7 @@ from tests.laws.world import QUIET, RUN, Life
 
 from agnt5 import FunctionRegistry, WorkflowContext, WorkflowRegistry
 from agnt5.events.projections import settled_row_of
+from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import fold
 from agnt5.exceptions import ChildCancelledError, InvalidInputError
@@ -256,7 +257,8 @@ class RunMachine(RuleBasedStateMachine):
         text = f"answer {self.sent}"
         if asked:
             self.model.done(text)
-        self.tell(self.desk.answer(RUN, text), hasty, refused=not asked)
+        people = self.life.runtime.conversations
+        self.tell(people.answer(RUN, text, c.SubmitAnswer(None)), hasty, refused=not asked)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.0]), hasty=st.booleans())
     def pass_time(self, seconds: float, hasty: bool) -> None:
