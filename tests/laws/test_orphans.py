@@ -148,6 +148,7 @@ async def verdict(
     return world
 
 
+@pytest.mark.timeout(300)
 @given(
     PROGRAMS,
     st.integers(0, 2**32),
@@ -170,8 +171,9 @@ def test_what_a_body_leaves_behind_never_suspends_it(ops, seed, crashes, latency
     check(run(both()))
 
 
+@pytest.mark.timeout(300)
 @given(PROGRAMS, st.integers(0, 2**32))
-@examples(0.3)
+@examples(0.1)
 def test_at_every_moment(ops, seed):
     """A crash before and after each append."""
 

@@ -313,7 +313,7 @@ class RunMachine(RuleBasedStateMachine):
         facts = disk.facts(RUN)
         assert not self.world.problems
         ends = [n for n, fact in enumerate(facts) if isinstance(fact, f.Terminal)]
-        assert ends == ([len(facts) - 1] if model.is_over else []), facts
+        assert ends == ([len(facts) - 1] if model.is_over else []), "\n".join(map(str, facts))
         state = fold(RUN, disk.history(RUN))
         row = disk.log.run_row(RUN)
         assert row == settled_row_of(state)
