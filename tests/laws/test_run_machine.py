@@ -215,13 +215,15 @@ class RunMachine(RuleBasedStateMachine):
         self.runner.run(self.rest())
 
     async def rest(self) -> None:
-        """Until nothing moves any more at this time."""
+        """Until nothing moves any more at this time, long enough after the last wait for a thread."""
         async with asyncio.timeout(5):
-            quiet, last = 0, self.life.progress()
-            while quiet < QUIET or self.life.waits_for_machine() or self.life.log.pending:
-                await asyncio.sleep(0 if quiet < QUIET else 0.001)
-                now = self.life.progress()
-                quiet, last = (0, now) if now != last else (quiet + 1, last)
+            still, quiet, last = 0, 0, self.life.progress()
+            while quiet < QUIET:
+                await asyncio.sleep(0 if still < QUIET else 0.001)
+                now, busy = self.life.progress(), self.life.waits_for_machine()
+                still = still + 1 if now == last else 0
+                quiet = 0 if now != last or busy or self.life.log.pending else quiet + 1
+                last = now
 
     def tell(self, call: Any, hasty: bool, *, refused: bool = False) -> None:
         """A client's call; after it the runtime settles, or crashes first."""
