@@ -11,26 +11,19 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from agnt5.events.codec import decode_history, encode_fact
 from agnt5.events.log import Append, Chain, Sink, StoredFact
 from agnt5.events.projections import changes_of
+from agnt5.events.run import facts as f
 from agnt5.events.run.facts import RunFact
 from agnt5.events.run.state import RunState, evolve
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import StaleEpochError
 
-OUTCOMES = {
-    "StepCompleted",
-    "StepFailed",
-    "TimerFired",
-    "SignalConsumed",
-    "SignalTimedOut",
-    "UserReplied",
-    "UserInputExpired",
-}
-TERMINAL = {"RunCompleted", "RunFailed", "RunCancelled"}
+OUTCOMES = {kind.topic for kind in get_args(f.Outcome)}
+TERMINAL = {kind.topic for kind in get_args(f.Terminal)}
 
 
 @dataclass(frozen=True)

@@ -375,14 +375,14 @@ class Script:
         if self.closed:
             look_at(task)
             return
-        if self._replay is not None:
-            if not self._replay.finish():
-                error = None if task.cancelled() else task.exception()
-                how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
-                self._diverge(how)
-                return
-            self._replay.close()
-            self._replay = None
+        if self._replay is not None and not self._replay.finish():
+            error = None if task.cancelled() else task.exception()
+            how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
+            self._diverge(how)
+            return
         self.frozen = True
+        if self._replay is not None:
+            # What it said and asked for since its last outcome comes before its end, as live.
+            self._go_live(self._replay)
         where = f"result of {self._definition.kind} {self._definition.name!r}"
         self._channel.command(last_command(task, self._channel.encode, where))
