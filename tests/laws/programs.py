@@ -409,8 +409,9 @@ class Interpreter:
         self.world.passes.append(self.seen)
 
     def note(self, traced: bool, *what: object) -> None:
-        """The body has observed something; what a closed one sees is of no interest."""
-        if traced and not self.ctx.script.closed:
+        """The body has observed something; what goes on after its end is of no interest."""
+        script = self.ctx.script
+        if traced and not script.closed and not script.frozen:
             self.seen.append(what)
 
     async def run(self, node: Node, at: str, traced: bool = True) -> Any:

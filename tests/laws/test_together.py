@@ -17,6 +17,7 @@ from tests.laws.world import RUN, World, boundaries, replay, run, some, verdict
 from agnt5 import EntityRegistry
 
 MOST = 10_000 if NIGHT else {"ci": 20}.get(PROFILE, 6)
+pytestmark = pytest.mark.timeout(600 if NIGHT else 60)
 UNDONE = ["third", "second", "first"]
 
 
