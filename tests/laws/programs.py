@@ -732,7 +732,7 @@ async def careful(ctx: FunctionContext, spec: Any) -> Any:
     return await attempt(ctx.idempotency_key, ctx.attempt, spec)
 
 
-@function(name="laws_undo")
+@function(name="laws_saga_undo")
 async def undo(ctx: FunctionContext, spec: Any, result: Any = None) -> None:
     """Undoes a step."""
     current().begins(ctx.idempotency_key, f"undo {spec['label']}")
