@@ -409,8 +409,9 @@ class Interpreter:
         self.world.passes.append(self.seen)
 
     def note(self, traced: bool, *what: object) -> None:
-        """The body has observed something; what a closed one sees is of no interest."""
-        if traced and not self.ctx.script.closed:
+        """The body has observed something; what goes on after its end is of no interest."""
+        script = self.ctx.script
+        if traced and not script.closed and not script.frozen:
             self.seen.append(what)
 
     async def run(self, node: Node, at: str, traced: bool = True) -> Any:
@@ -731,7 +732,7 @@ async def careful(ctx: FunctionContext, spec: Any) -> Any:
     return await attempt(ctx.idempotency_key, ctx.attempt, spec)
 
 
-@function(name="laws_undo")
+@function(name="laws_saga_undo")
 async def undo(ctx: FunctionContext, spec: Any, result: Any = None) -> None:
     """Undoes a step."""
     current().begins(ctx.idempotency_key, f"undo {spec['label']}")

@@ -445,8 +445,30 @@ async def deployed(ctx: WorkflowContext) -> Any:
     return [first, *await asyncio.gather(changed("two"), changed("three")), await changed("two")]
 
 
+@workflow(name="sink_beside")
+async def beside(ctx: WorkflowContext) -> Any:
+    """One branch reads what an inline step in another has set, and has not ended yet."""
+    trace: list[tuple[object, ...]] = []
+    current().passes.append(trace)
+    sink = Sink(ctx, trace)
+
+    async def setting() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        ctx.state.set("set", 1)
+        await ctx.step(do, "inner")
+
+    async def reading() -> Any:
+        await ctx.step(do, "abc")
+        value = ctx.state.get("set")
+        sink.note(value)
+        return value
+
+    return await asyncio.gather(ctx.step("sets", setting()), reading())
+
+
 FUNCTIONS = (do, flaky, undo, writes, sink_task, sink_blocking)
-WORKFLOWS = (sub, child, bad, in_order, gathered, inside, implicit, deployed)
+WORKFLOWS = (sub, child, bad, in_order, gathered, inside, implicit, deployed, beside)
 VARIANTS = ("sink_in_order", "sink_at_once", "sink_inside", "sink_class", "sink_implicit")
 
 

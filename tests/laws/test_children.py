@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.laws import families
 from tests.laws.crashing_log import Crash
 from tests.laws.families import Families
-from tests.laws.test_crash import LATENCIES, NIGHT, PARK_AFTER, examples
+from tests.laws.test_crash import LATENCIES, NIGHT, PARK_AFTER, PROFILE, examples
 from tests.laws.world import RUN, boundaries, run, some
 
-MOST = 1000 if NIGHT else 60
+MOST = 1000 if NIGHT else {"ci": 60}.get(PROFILE, 20)
 
 OUTPUT = ["late", "['good', 'good.grandchild']", "KeyError('bad')", "'fn'"]
 RECORDED = {"good", "good.grandchild", "bad", "fn", "late.cleanup", "left.cleanup"}

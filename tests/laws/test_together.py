@@ -17,6 +17,7 @@ from tests.laws.world import RUN, World, boundaries, replay, run, some, verdict
 from agnt5 import EntityRegistry
 
 MOST = 10_000 if NIGHT else {"ci": 20}.get(PROFILE, 6)
+pytestmark = pytest.mark.timeout(600 if NIGHT else 60)
 UNDONE = ["third", "second", "first"]
 
 
@@ -151,6 +152,20 @@ def test_newer_code_with_patches_goes_on_anywhere(latency, park_after):
     """What a run has begun with the code of before it ends so; each patch is taken or not."""
     found = run(deployed_everywhere(latency=latency, park_after=park_after))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="what an inline step sets is seen beside it before the log has it in its order",
+)
+def test_what_a_step_under_way_has_set_is_read_the_same_again():
+    """A branch reads state that a step under way in another branch has set just now.
+
+    The reader's outcome lies on the log before the write, but was handed over after it; the replay,
+    which does not enter the step again, hands over in the order of the log.
+    """
+    world = run(verdict("beside", name="sink_beside"))
+    assert not world.problems, world.problems
 
 
 def test_every_part_leaves_its_trace():
