@@ -12,7 +12,7 @@ from agnt5.events.stores.sqlite import SqliteLog
 
 def test_runs_of_the_first_schema_have_no_queue(tmp_path, monkeypatch):
     path = tmp_path / "old.db"
-    old = ("queue", "priority")
+    old = ("owes", "queue", "priority")
     connection = sqlite3.connect(path, isolation_level=None)
     with monkeypatch.context() as patched:
         patched.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
