@@ -245,7 +245,7 @@ def test_whether_an_earlier_pass_went_on_from_here():
 def test_every_request_waits_and_every_outcome_is_handed_out():
     """A new kind of fact must be made known to the walk."""
     for kind in get_args(f.Request):
-        subject = walk(kind.model_construct(key="a", about=None))
+        subject = Walk(running().state, [kind.model_construct(key="a", about=None)])
         assert subject.advance() is None
         assert not subject.is_over, kind
     for kind in get_args(f.Outcome):
