@@ -215,7 +215,7 @@ class RunMachine(RuleBasedStateMachine):
         self.runner.run(self.rest())
 
     async def rest(self) -> None:
-        """Until nothing moves any more at this time, long after the last wait for a thread."""
+        """Until nothing moves any more at this time, and no thread has just answered."""
         async with asyncio.timeout(5):
             still, quiet, last = 0, 0, self.life.progress()
             while quiet < QUIET:
