@@ -89,6 +89,14 @@ class ClassWorkflow(WorkflowComponent):
             raise InvalidInputError(self._refusal(f"{self._cls.__qualname__}({missing})"))
         self._signature.check_input(self.name, given)
 
+    def check_call(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Refuse arguments that do not fit ``run``."""
+        self._signature.check_call(self.name, args, kwargs)
+
+    def takes(self, parameter: str) -> bool:
+        """Whether ``run`` has a parameter of that name."""
+        return self._signature.takes(parameter)
+
     def register(self) -> None:
         """Take the name, which the class may give itself in ``__init__``.
 

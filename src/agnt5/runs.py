@@ -308,6 +308,7 @@ class Runs:
             user_id=new.user_id,
             metadata=metadata if isinstance(metadata, dict) and metadata else None,
             origin=origin_of(new, component),
+            durable=definition.durable,
         )
         if waiter is not None:
             self._waiters.expect(run_id, waiter, pauses=True)

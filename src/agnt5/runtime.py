@@ -24,7 +24,7 @@ from agnt5.conversations import Conversations
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.run.retry import StepDefaults
-from agnt5.events.stores import open_store
+from agnt5.events.stores import beside_memory, open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function import retry_plan
@@ -238,7 +238,7 @@ class Runtime:
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
         bus = Bus(
-            log,
+            beside_memory(log),
             self.runs.components,
             self.runs,
             clock=self._clock,

@@ -73,6 +73,7 @@ class DecoratedWorkflow(WorkflowComponent):
             self.version,
             timeout_us=None if seconds is None else int(seconds * 1e6),
             queue=self.queue,
+            durable=self._agnt5_config.durable,
         )
 
     def definition(self) -> Definition:

@@ -25,6 +25,7 @@ class WorkflowConfig:
     version: str | None = None
     default: bool = False
     triggers: Triggers = NO_TRIGGERS
+    durable: bool = True
 
 
 def configured(
@@ -88,8 +89,8 @@ def workflow_options(
         version: A label. Runs are pinned to the version that they were accepted with, and several
             versions of one name can be registered side by side.
         default: New runs use this version, even if a newer one is registered.
-        enable_durability: True. Runs that are kept in memory only belong to a runtime with
-            ``store="memory://"``; False is refused.
+        enable_durability: False: its runs are kept in memory only. They do all that other runs do,
+            and end with the process as if they had never been.
         triggers: As :func:`agnt5.triggers.parse_triggers` says, like all that follow.
         cron: When it starts.
         cron_timezone: The zone in which that is meant.
@@ -103,12 +104,12 @@ def workflow_options(
     """
     _check_timeout(what, timeout)
     _check_texts(what, queue=queue, version=version)
-    _check_durability(enable_durability)
+    _check_durability(what, enable_durability)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
     settings = {"timeout_s": timeout, "queue": queue, "version": version, "default": default}
-    return {**settings, "triggers": starts}
+    return {**settings, "triggers": starts, "durable": enable_durability}
 
 
 def _check_timeout(what: str, timeout: float | None) -> None:
@@ -127,10 +128,7 @@ def _check_texts(what: str, **texts: str | None) -> None:
             raise ConfigurationError(msg)
 
 
-def _check_durability(enable_durability: bool) -> None:
-    if enable_durability is not True:
-        msg = (
-            f"enable_durability={enable_durability!r}: runs of one store are all durable; to keep"
-            " runs in memory only, run them in Runtime(store='memory://')"
-        )
+def _check_durability(what: str, enable_durability: bool) -> None:
+    if not isinstance(enable_durability, bool):
+        msg = f"{what}: enable_durability takes True or False, not {enable_durability!r}"
         raise ConfigurationError(msg)

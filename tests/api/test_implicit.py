@@ -477,10 +477,10 @@ def test_the_description_is_the_docstring_by_default():
     assert (one.description, two.description) == ("First line.", "Given.")
 
 
-def test_runs_that_are_not_durable_are_refused():
-    with pytest.raises(ConfigurationError, match="memory://"):
+def test_durability_is_yes_or_no():
+    with pytest.raises(ConfigurationError, match="takes True or False"):
 
-        @workflow(enable_durability=False)
+        @workflow(enable_durability="no")
         async def body() -> None: ...
 
 

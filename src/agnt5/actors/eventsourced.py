@@ -81,6 +81,7 @@ class EventSourced(Actor[RunCommand], ABC):
         state, ids = self.state, self._ids
         changed = was_parked or any(map(affects_row, facts))
         self._in_flight += 1
+        new = facts[0] if isinstance(facts[0], RunQueued) else None
         self._journal.append(
             Append(
                 stream=state.run_id,
@@ -90,7 +91,8 @@ class EventSourced(Actor[RunCommand], ABC):
                 chain=self._chain,
                 on_settled=self._settler(effects, replies),
                 urgent=bool(effects or replies),
-                edge=isinstance(facts[0], RunQueued),
+                edge=new is not None,
+                volatile=new is not None and not new.durable,
             )
         )
 

@@ -216,6 +216,7 @@ class Family:
             parent_key=child.key,
             version_label=definition.version_label if definition else None,
             queue=definition.queue if definition else None,
+            durable=definition.durable if definition else True,
         )
 
         def accepted(error: BaseException | None) -> None:

@@ -197,3 +197,5 @@ class Definition:
     """In which its runs line up, unless who starts one says otherwise."""
     timeout_us: int | None = None
     """How long a run may be under way."""
+    durable: bool = True
+    """False: its runs are kept in memory only."""

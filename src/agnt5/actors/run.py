@@ -74,6 +74,10 @@ class RunActor(EventSourced):
         self.state = state = fold(self.state.run_id, history)
         self.became_durable(state.version)
         self.release()
+        # Whoever waits for an answer that got onto the disk, but whose append looked failed.
+        for answer in state.updates.values():
+            if answer is not None:
+                self._house.answered(self, answer)
         if state.phase is Phase.RUNNING and begin:
             self._begin(history)
             for effect in resume(state):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
@@ -60,6 +61,7 @@ class Script:
     ) -> None:
         self.run_id = info.run_id
         self.loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self.guards: set[Guard] = set()
         self.failed: WeakSet[asyncio.Task[Any]] = WeakSet()
         """Tasks of the body that ended with an exception, which nobody may come to look at."""
@@ -124,9 +126,11 @@ class Script:
             RuntimeError: When the caller is not part of the body.
         """
         branch = CURRENT.get()
-        if self.closed:
+        # Another thread may have the context of the body (asyncio.to_thread copies it).
+        is_here = threading.get_ident() == self._thread
+        if self.closed and is_here:
             return Branch(self, "")
-        if branch is None or branch.script is not self:
+        if branch is None or branch.script is not self or not is_here:
             msg = (
                 f"a durable call of run {self.run_id!r} was made outside of its body: in another"
                 " thread, in a step's function, in a query handler or validator, or in a task that"

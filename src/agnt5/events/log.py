@@ -70,6 +70,9 @@ class Append:
     """From outside (a new run): on a full disk and the like it fails at once.
     What is not from the edge is tried again until it can be written."""
     error: StoreError | None = field(default=None)
+    volatile: bool = False
+    """The first of a stream that nobody wants on a disk: it, and what follows, may stay in memory.
+    """
 
 
 Sink = Callable[[Sequence[Append]], None]

@@ -29,6 +29,7 @@ class QueueRun:
     deduplication_id: str | None = None
     replaces_duplicate: str | None = None
     origin: dict[str, JsonValue] | None = None
+    durable: bool = True
 
 
 @dataclass(slots=True)

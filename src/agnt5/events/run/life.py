@@ -38,6 +38,7 @@ def queue(state: RunState, command: c.QueueRun) -> Facts:
             deduplication_id=command.deduplication_id,
             replaces_duplicate=command.replaces_duplicate,
             origin=command.origin,
+            durable=command.durable,
         ),
     )
 

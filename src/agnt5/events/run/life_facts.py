@@ -36,6 +36,8 @@ class RunQueued(Fact):
     """The finished run from which this one has taken the deduplication id."""
     origin: dict[str, JsonValue] | None = None
     """What started it, when that was a trigger: its type, its event, its delivery."""
+    durable: bool = True
+    """False: it is kept in memory only, and ends with the process."""
 
 
 class RunStarted(Fact):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agnt5.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from agnt5.events.log import EventLog
     from agnt5.events.stores.memory import MemoryLog
     from agnt5.events.stores.sqlite import SqliteLog
 
@@ -34,3 +35,10 @@ def open_store(url: str, *, durability: str = "full") -> MemoryLog | SqliteLog:
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")
+
+
+def beside_memory(log: EventLog) -> EventLog:
+    """The same log, with room in memory for the streams that are not to be durable."""
+    from agnt5.events.stores.volatile import VolatileLog  # noqa: PLC0415 - see the module docstring
+
+    return VolatileLog(log)

@@ -214,6 +214,15 @@ class MemoryLog:
                 return event.fact
         return None
 
+    def has_stream(self, stream: str) -> bool:
+        """Whether anything was appended to it."""
+        return stream in self._tails
+
+    def forget_key(self, scope: str) -> bool:
+        """Drop a key, which names a run somewhere else from now on; whether there was one."""
+        with self._lock:
+            return self._keys.pop(scope, None) is not None
+
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return self._runs.get(run_id)

@@ -1,0 +1,191 @@
+"""Beside a durable log: the runs that want no durability, in a log in memory.
+
+Which log a stream belongs to is said by its first append, and holds for its whole life. A store in
+which nobody asks for such a run never has the second log.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+
+from agnt5.events.index import IndexChange, KeyBinding, RunRow
+from agnt5.events.log import Append, EventLog, Sink, StoredFact
+from agnt5.events.stores.memory import MemoryLog
+
+
+class VolatileLog:
+    """The EventLog port over two logs, of which the second one forgets with the process."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._memory: MemoryLog | None = None
+        self._sink: Sink | None = None
+
+    # Writing
+
+    def start(self, sink: Sink) -> None:
+        """Begin to write to the durable log."""
+        self._sink = sink
+        self._log.start(sink)
+
+    def append(self, requests: Sequence[Append]) -> None:
+        """Hand each append to the log that its stream belongs to; in each, their order is kept."""
+        memory = self._memory
+        if memory is None:
+            if not any(each.volatile for each in requests):
+                self._log.append(requests)
+                return
+            memory = self._begin()
+        kept: list[Append] = []
+        # One by one: what follows the first append of a stream may come along with it.
+        for each in requests:
+            # An id that is taken on the disk is taken: the append fails there, as it would.
+            is_new = each.volatile and self._log.run_row(each.stream) is None
+            if is_new or memory.has_stream(each.stream):
+                memory.append([each])
+            else:
+                self._follow_keys(memory, each)
+                kept.append(each)
+        if kept:
+            self._log.append(kept)
+
+    def _begin(self) -> MemoryLog:
+        memory = self._memory = MemoryLog(owner="volatile")
+        if self._sink is not None:
+            memory.start(self._sink)
+        return memory
+
+    def _follow_keys(self, memory: MemoryLog, append: Append) -> None:
+        """A key that named a run in memory and now names a durable one: the disk never knew it."""
+        if not any(isinstance(change, KeyBinding) for change in append.changes):
+            return
+        changes: list[IndexChange] = []
+        for change in append.changes:
+            taken = change
+            if isinstance(change, KeyBinding) and memory.forget_key(change.scope):
+                known = self._log.key_binding(change.scope)
+                taken = replace(change, replaces=known.run_id if known else None)
+            changes.append(taken)
+        append.changes = changes
+
+    def rebuild(self, rows: list[IndexChange]) -> None:
+        """Build the index of the durable log again."""
+        self._log.rebuild(rows)
+
+    def close(self) -> None:
+        """Close the durable log, and forget the other one."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+        self._log.close()
+
+    # Reading
+
+    def _of(self, stream: str) -> EventLog:
+        memory = self._memory
+        return self._log if memory is None or not memory.has_stream(stream) else memory
+
+    def read(
+        self, stream: str, *, after: int = 0, upto: int | None = None, limit: int | None = None
+    ) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
+        return self._of(stream).read(stream, after=after, upto=upto, limit=limit)
+
+    def read_many(self, streams: Sequence[str]) -> dict[str, list[StoredFact]]:
+        """Whole streams, in one go."""
+        memory = self._memory
+        if memory is None:
+            return self._log.read_many(streams)
+        apart = [stream for stream in streams if memory.has_stream(stream)]
+        kept = [stream for stream in streams if stream not in apart] if apart else streams
+        found = {**(self._log.read_many(kept) if kept else {}), **memory.read_many(apart)}
+        return {stream: found[stream] for stream in streams}
+
+    def last(self, stream: str) -> StoredFact | None:
+        """The last fact of a stream."""
+        return self._of(stream).last(stream)
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """The run's row, or None."""
+        return self._of(run_id).run_row(run_id)
+
+    def key_binding(self, scope: str) -> KeyBinding | None:
+        """The run that an idempotency key names, or None; in memory it was named later."""
+        memory = self._memory
+        bound = None if memory is None else memory.key_binding(scope)
+        return self._log.key_binding(scope) if bound is None else bound
+
+    def runnable(self) -> list[RunRow]:
+        """Runs that belong in memory, in id order."""
+        rows = self._log.runnable()
+        if self._memory is not None:
+            rows = sorted([*rows, *self._memory.runnable()], key=_id_of)
+        return rows
+
+    def suspended(self) -> list[str]:
+        """Ids of suspended runs, in id order."""
+        memory = self._memory
+        found = self._log.suspended()
+        return found if memory is None else sorted([*found, *memory.suspended()])
+
+    def owing(self) -> list[str]:
+        """Ids of runs that have ended and may owe other runs a report, in id order."""
+        memory = self._memory
+        found = self._log.owing()
+        return found if memory is None else sorted([*found, *memory.owing()])
+
+    def due(self, now: int) -> list[str]:
+        """Ids of parked, unfinished runs whose ``wake_at`` has come; those of a log in order."""
+        memory = self._memory
+        found = self._log.due(now)
+        return found if memory is None else [*found, *memory.due(now)]
+
+    def next_wake(self, after: int = 0) -> int | None:
+        """The earliest ``wake_at`` later than ``after`` of any parked, unfinished run."""
+        memory = self._memory
+        wakes = [self._log.next_wake(after)]
+        if memory is not None:
+            wakes.append(memory.next_wake(after))
+        return min((wake for wake in wakes if wake is not None), default=None)
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        component: str | None = None,
+        parent_run_id: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[RunRow]:
+        """Rows of both, the newest (greatest id) first."""
+        logs: list[EventLog] = [self._log]
+        if self._memory is not None:
+            logs.append(self._memory)
+        found = [
+            log.list_runs(
+                status=status,
+                component=component,
+                parent_run_id=parent_run_id,
+                limit=limit,
+                before=before,
+            )
+            for log in logs
+        ]
+        return list(heapq.merge(*found, key=_id_of, reverse=True))[:limit]
+
+    def run_ids(self) -> list[str]:
+        """Every run that one of them has a stream of, in id order."""
+        memory = self._memory
+        more = () if memory is None else memory.run_ids()
+        return sorted(chain(self._log.run_ids(), more))
+
+    def other_streams(self) -> list[str]:
+        """Every stream that is no run's: those are always durable."""
+        return self._log.other_streams()
+
+
+def _id_of(row: RunRow) -> str:
+    return row.run_id

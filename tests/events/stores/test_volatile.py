@@ -1,0 +1,106 @@
+"""A log with room in memory beside it keeps the contract, and tells one stream from the other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.events.stores.log_contract import Driver, LogContract, make, run_row
+
+from agnt5.events.index import KeyBinding
+from agnt5.events.stores.memory import MemoryLog
+from agnt5.events.stores.volatile import VolatileLog
+from agnt5.exceptions import VersionConflictError
+
+
+class Beside(VolatileLog):
+    """What the contract asks of a store besides the log is asked of the durable one."""
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+
+class Begun(Beside):
+    """The log in memory is there, and empty."""
+
+    def start(self, sink):
+        super().start(sink)
+        self._begin()
+
+
+class TestBesideMemory(LogContract):
+    @pytest.fixture(params=[Beside, Begun])
+    def make_log(self, request):
+        return lambda: request.param(MemoryLog())
+
+
+@given(
+    streams=st.lists(st.booleans(), min_size=1, max_size=6),
+    order=st.lists(st.integers(0, 5), max_size=20),
+    together=st.integers(1, 5),
+)
+def test_each_stream_stays_where_it_began(streams, order, together):
+    """Whichever way appends are mixed: every one is settled, none lies in the wrong log."""
+    durable = MemoryLog()
+    both = Driver(VolatileLog(durable))
+    wanted = {f"r{n}": 0 for n in range(len(streams))}
+    appends = []
+    for n in [*range(len(streams)), *order]:
+        stream = f"r{n % len(streams)}"
+        first = not wanted[stream]
+        wanted[stream] += 1
+        appends.append(
+            make(
+                stream,
+                wanted[stream] - 1,
+                1,
+                run_row(stream),
+                volatile=first and streams[n % len(streams)],
+            )
+        )
+    for start in range(0, len(appends), together):
+        assert set(both.put(*appends[start : start + together])) == {None}
+    log = both.log
+    for n, is_volatile in enumerate(streams):
+        assert both.versions(f"r{n}") == list(range(1, wanted[f"r{n}"] + 1))
+        assert (not durable.read(f"r{n}")) is is_volatile
+    assert log.run_ids() == sorted(wanted)
+    assert [row.run_id for row in log.list_runs()] == sorted(wanted, reverse=True)
+    assert [row.run_id for row in log.runnable()] == sorted(wanted)
+    assert log.read_many([*wanted, "none"]).keys() == {*wanted, "none"}
+
+
+def test_an_id_of_the_other_log_is_taken():
+    both = Driver(VolatileLog(MemoryLog()))
+    both.put(make("a", 0, 1, run_row("a")), make("b", 0, 1, run_row("b"), volatile=True))
+    for stream, volatile in (("a", True), ("b", False)):
+        (error,) = both.put(make(stream, 0, 1, run_row(stream), volatile=volatile))
+        assert isinstance(error, VersionConflictError)
+
+
+def test_a_key_goes_from_log_to_log():
+    both = Driver(VolatileLog(MemoryLog()))
+    last = None
+    for n, volatile in enumerate([False, True, False, False, True, True, False]):
+        run_id = f"r{n}"
+        bound = KeyBinding("k", run_id, "digest", replaces=last)
+        assert both.put(make(run_id, 0, 1, bound, run_row(run_id), volatile=volatile)) == [None]
+        known = both.log.key_binding("k")
+        assert known is not None
+        assert known.run_id == run_id
+        last = run_id
+
+
+def test_what_is_parked_is_due_in_both():
+    both = Driver(VolatileLog(MemoryLog()))
+    parked = {"parked": True, "status": "running"}
+    both.put(
+        make("a", 0, 1, run_row("a", wake_at=20, **parked)),
+        make("b", 0, 1, run_row("b", wake_at=10, **parked), volatile=True),
+        make("c", 0, 1, run_row("c", status="suspended"), volatile=True),
+        make("d", 0, 1, run_row("d", status="completed", owes=True), volatile=True),
+    )
+    log = both.log
+    assert (log.next_wake(), log.next_wake(10), log.next_wake(20)) == (10, 20, None)
+    assert sorted(log.due(20)) == ["a", "b"]
+    assert (log.suspended(), log.owing()) == (["c"], ["d"])
