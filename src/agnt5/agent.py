@@ -61,7 +61,12 @@ class AgentContext:
 class AgentResult:
     """What an agent has answered. As text it is its output; it can be recorded like any value.
 
-    ``tool_calls`` are dicts with ``name``, ``arguments`` (JSON), ``iteration`` and ``id``.
+    Attributes:
+        output: The last text of the model.
+        tool_calls: Dicts with ``name``, ``arguments`` (JSON), ``iteration`` and ``id``.
+        context: Where it has run.
+        handoff_to: The agent that the conversation was handed over to, if it was.
+        handoff_metadata: Who handed it over (``from``) and by which tool (``tool_name``).
     """
 
     output: str
@@ -90,10 +95,12 @@ class Agent:
         tools: Tools, functions, or other agents.
         handoffs: Agents, or :class:`Handoff`, to which the conversation may be handed over.
         model_name: The name that the model is asked for, instead of the one in ``model``.
-        temperature: How freely the model answers.
-        max_tokens: At most so many tokens in an answer.
-        top_p: The share of likely tokens from which the model chooses.
-        max_iterations: After so many answers that want tools, the last text is the result.
+        temperature: How freely the model answers; None leaves it to the provider.
+        max_tokens: At most so many tokens in an answer; the provider's limit by default.
+        top_p: The share of likely tokens from which the model chooses, from 0 to 1; the
+            provider's by default.
+        max_iterations: After so many answers that want tools, 10 by default, the last text is the
+            result, and a warning is logged.
         system_prompt: Another spelling of ``instructions``.
         options: What the public SDK takes besides: ``sandbox``, ``built_in_tools``,
             ``model_config``, ``callbacks``, ``before_agent_callback`` and its kind, ``cache``,
@@ -134,8 +141,9 @@ class Agent:
         if instructions is not None and system_prompt is not None:
             msg = f"agent {name!r}: give instructions or system_prompt, which mean the same"
             raise ConfigurationError(msg)
-        if isinstance(max_iterations, bool) or max_iterations < 1:
-            msg = f"agent {name!r}: max_iterations takes a number of at least 1"
+        most = max_iterations
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            msg = f"agent {name!r}: max_iterations takes a number of at least 1, not {most!r}"
             raise ValueError(msg)
         self.name = name
         self.instructions = instructions or system_prompt or ""
@@ -143,6 +151,10 @@ class Agent:
         self.model_name = model_name
         self.config = GenerationConfig(temperature, max_tokens, top_p)
         self.max_iterations = max_iterations
+        for what, given in (("tools", tools), ("handoffs", handoffs)):
+            if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+                msg = f"agent {name!r}: {what} takes a list, not {given!r:.80}"
+                raise ConfigurationError(msg)
         self.toolbox = ToolBox(name, tools or (), handoffs or ())
         if without_effect := _options_without_effect(options):
             warn("agent %r: no effect in this version: %s", name, without_effect)
@@ -165,9 +177,13 @@ class Agent:
             history: What was said before: messages, or dicts with ``role`` and ``content``.
             prompt_context: Values for ``{{name}}`` in the instructions.
 
+        Returns:
+            An :class:`AgentResult`.
+
         Raises:
             InvalidInputError: When the message or the history is wrong.
             ConfigurationError: When nothing serves the model.
+            Exception: What the model has raised. What a tool raises is told to the model.
         """
         conversation = self._conversation(user_message, history, prompt_context)
         body = context if isinstance(context, WorkflowContext) else running_body()
@@ -183,11 +199,22 @@ class Agent:
         history: Sequence[Message | Mapping[str, str]] | None = None,
         prompt_context: Mapping[str, object] | None = None,
     ) -> AgentResult:
-        """The same as :meth:`run`, and awaited like it."""
+        """The same as :meth:`run`, and awaited like it; the name is that of the public SDK."""
         return await self.run(user_message, context, history, prompt_context)
 
     def as_step(self, context: WorkflowContext, user_message: str) -> asyncio.Future[Any]:
-        """The conversation as a step of a workflow, whose identity is fixed now."""
+        """The conversation as a step of a workflow, whose identity is fixed now.
+
+        Args:
+            context: The context of the workflow's body.
+            user_message: What the user says.
+
+        Returns:
+            An awaitable of an :class:`AgentResult`.
+
+        Raises:
+            InvalidInputError: When the message is no text.
+        """
         return self._step_of(context, self._conversation(user_message, None, None))
 
     def _conversation(

@@ -50,7 +50,12 @@ class BatchItemInput:
 
 @dataclass
 class BatchItemError:
-    """Why an item failed."""
+    """Why an item failed.
+
+    Attributes:
+        code: The ``code`` of its exception, else ``EXECUTION_ERROR``.
+        message: The name of its exception, and what that says.
+    """
 
     code: str
     message: str
@@ -88,7 +93,10 @@ class BatchItemResult:
 
 @dataclass
 class BatchStats:
-    """The items of a batch, counted. Durations are milliseconds."""
+    """The items of a batch, counted. Durations are milliseconds.
+
+    ``pending_items`` is 0 for a batch that has ended; ``cancelled_items`` were not begun.
+    """
 
     total_items: int = 0
     completed_items: int = 0
@@ -125,7 +133,10 @@ class BatchStats:
 
 @dataclass
 class BatchResult:
-    """A batch that has ended. Its results are in the order of its items."""
+    """A batch that has ended. Its results are in the order of its items.
+
+    ``batch_id`` is the same on every replay; ``created_at`` is when the batch began.
+    """
 
     batch_id: str
     status: str

@@ -156,7 +156,8 @@ class BatchCalls(StepCalls):
             max_concurrency: How many items run at once.
             continue_on_failure: False: after a failure no more items begin; those that run may
                 end, those that never began count as cancelled.
-            timeout_per_item: Seconds for each item with all its attempts, from when it begins.
+            timeout_per_item: Seconds for each item with all its attempts, from when it begins;
+                unlimited by default.
 
         Returns:
             An awaitable of a :class:`BatchResult`: results in the order of the items.
@@ -182,8 +183,15 @@ class BatchCalls(StepCalls):
 
         After the first failure no more items begin. Everything else is as for :meth:`batch`.
 
+        Args:
+            func: A ``@function``, a workflow, or the name of one of these.
+            items: As for :meth:`batch`.
+            max_concurrency: How many items run at once.
+            timeout_per_item: Seconds for each item with all its attempts; unlimited by default.
+
         Raises:
-            BatchError: When any item failed; its ``batch_result`` says what became of each.
+            BatchError: When awaited: an item failed; its ``batch_result`` says what became of each.
+            InvalidInputError: As :meth:`batch`; so do the others.
         """
         line = line_of(2)
         return self._batch(func, items, max_concurrency, False, timeout_per_item, line, _outputs)

@@ -153,12 +153,16 @@ class Workflow:
             target: A method or another callable, a ``@function``, a workflow, or an awaitable.
             args: Its arguments.
             key: An identity of your own instead of the count.
-            timeout: Seconds for the step with all its attempts, recorded.
+            timeout: Seconds for the step with all its attempts, recorded; unlimited by default.
             kwargs: Its arguments.
+
+        Returns:
+            An awaitable of the result.
 
         Raises:
             ValueError: When it is not clear what to run.
             TypeError: When the arguments do not fit a function.
+            InvalidInputError: Outside of a run.
         """
         if not isinstance(name, str):
             msg = f"self.step takes a name first and then what to run, not {name!r}"
@@ -171,8 +175,12 @@ class Workflow:
         The same name may repeat: a step is known by its name and how often that came before. The
         first error is raised, and the others keep running.
 
+        Args:
+            calls: For each branch a tuple of a name, what to run, and its arguments.
+
         Raises:
             ValueError: When an item is no such tuple; nothing was started.
+            InvalidInputError: Outside of a run.
         """
         context, line = self.ctx, line_of(2)
         branches = checked_branches(calls)
@@ -181,7 +189,12 @@ class Workflow:
     def call_tool(self, name: str, /, **kwargs: Any) -> asyncio.Future[Any]:
         """Call a registered tool by its name; a step.
 
+        Args:
+            name: The tool's name.
+            kwargs: Its arguments.
+
         Raises:
+            TypeError: When the arguments do not fit the tool.
             UnknownComponentError: When no tool has that name.
         """
         context, tool = self.ctx, ToolRegistry.get(name)
@@ -192,6 +205,13 @@ class Workflow:
 
     def call_agent(self, name: str, prompt: str) -> asyncio.Future[Any]:
         """Ask an agent by its name; a step. The workflow's own attributes come first.
+
+        Args:
+            name: The agent's name.
+            prompt: What the user says.
+
+        Returns:
+            An awaitable of an :class:`AgentResult`.
 
         Raises:
             UnknownComponentError: When no agent has that name.

@@ -159,12 +159,17 @@ class Client(Outside, ClientEntities, Triggering, Streaming):
     def wait_for_result(
         self, run_id: str, timeout: float | None = _WAIT_S, poll_interval: float = 1.0
     ) -> RunResponse:
-        """Wait until a run has ended. Raises RunNotFoundError when there is none.
+        """Wait until a run has ended; one that is suspended is answered at once.
 
         Args:
             run_id: The run.
-            timeout: Seconds; the response's status is ``timeout`` when they are over.
+            timeout: Seconds, 300 by default, None for no limit; the response's status is
+                ``timeout`` when they are over.
             poll_interval: Accepted for compatibility; an embedded client is told, it does not poll.
+
+        Raises:
+            RunNotFoundError: When there is no such run.
+            InvalidInputError: When the timeout is no number.
         """
         del poll_interval
         return self._ask(lambda rt: rt.runs.result(run_id, timeout))
@@ -190,13 +195,25 @@ class Client(Outside, ClientEntities, Triggering, Streaming):
             parent_run_id: Only the child runs of this run.
             limit: How many at most.
             before: The id of the last one seen, to go on from.
+
+        Raises:
+            InvalidInputError: When an argument is of the wrong type.
         """
         return self._ask(
             lambda rt: rt.runs.list_runs(status, component, parent_run_id, limit, before)
         )
 
     def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
-        """Ask a run to stop; its cleanup may still run. Asking twice is the same as once."""
+        """Ask a run to stop; its cleanup may still run. Asking twice is the same as once.
+
+        Args:
+            run_id: The run. One that has ended stays as it is.
+            reason: Why, for the log and the run's error.
+
+        Raises:
+            RunNotFoundError: When there is no such run.
+            InvalidInputError: When the reason is no text.
+        """
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
 

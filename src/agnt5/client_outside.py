@@ -16,7 +16,19 @@ class Outside(BlockingClient):
     def signal(
         self, run_id: str, name: str, payload: object = None, *, signal_id: str | None = None
     ) -> None:
-        """Send a signal; durable when this returns. The same ``signal_id`` is the same signal."""
+        """Send a signal; durable when this returns.
+
+        Args:
+            run_id: The run. It may not have asked for the signal yet.
+            name: The name, as in ``ctx.wait_for_signal``.
+            payload: What the body gets.
+            signal_id: An id of your own: sent twice, it is one signal.
+
+        Raises:
+            InvalidInputError: When the run has ended; nothing was written.
+            PayloadError: When the payload cannot be recorded.
+            RunNotFoundError: When there is no such run.
+        """
         return self._ask(lambda rt: rt.runs.signal(run_id, name, payload, signal_id))
 
     def resume(

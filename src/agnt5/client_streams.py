@@ -55,12 +55,16 @@ class Streaming(BlockingClient):
             session_id: See there.
             user_id: See there.
             metadata: See there.
-            timeout: Seconds to wait for the next text.
+            timeout: Seconds to wait for the next text, 300 by default.
             idempotency_key: A run that was accepted before under it is listened to, not repeated.
             run_id: See there.
 
+        Returns:
+            An iterator. Leave it early with its ``close()``; the run goes on.
+
         Raises:
             InvalidInputError: When the input does not fit; nothing was written.
+            UnknownComponentError: When there is no such component; nothing was written.
             RunError: While it is read: when the run fails, waits for a person or says nothing for
                 too long, or when a new attempt gives another text than the one before.
         """
@@ -92,10 +96,11 @@ class Streaming(BlockingClient):
         """Start a run and give its events: what is recorded, and what is said on the way.
 
         Ends when the run has ended, or waits for a person, or is suspended; a failure is an event.
-        The arguments are those of :meth:`stream`.
+        The arguments are those of :meth:`stream`; ``timeout`` is for the next event.
 
         Raises:
             InvalidInputError: When the input does not fit; nothing was written.
+            UnknownComponentError: When there is no such component; nothing was written.
             RunError: While it is read: when no event comes within the timeout.
         """
         new = NewRun(
@@ -125,11 +130,12 @@ class Streaming(BlockingClient):
             from_offset: The ``offset`` of the last event received of a step, or several, one for
                 each step; what was received before is not given again.
             after_version: The ``version`` of the last recorded event received.
-            timeout: Seconds to wait for the next event.
+            timeout: Seconds to wait for the next event, 300 by default.
 
         Raises:
             RunNotFoundError: When there is no such run.
             InvalidInputError: When an offset is wrong.
+            RunError: While it is read: when no event comes within the timeout.
         """
         return self._listen(
             lambda rt: rt.streams.attach(run_id, from_offset, after_version, timeout)

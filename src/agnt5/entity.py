@@ -107,7 +107,12 @@ def query(method: F) -> F:
     ...         return self.state.get("total", 0)
     >>> EntityRegistry.get("Reader") is Reader
     True
+
+    Raises:
+        ConfigurationError: When it is no method.
     """
+    if not callable(method):
+        raise ConfigurationError(f"@query marks a method of an Entity, not {method!r}")
     cast("Any", method)._agnt5_query = True  # noqa: SLF001 - the mark is ours
     return method
 

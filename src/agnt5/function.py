@@ -289,7 +289,8 @@ def _checked_timeout(timeout_ms: int | None) -> int | None:
 
 
 def _checked_concurrency(concurrency: int | None) -> int | None:
-    if concurrency is not None and concurrency < 1:
+    number = isinstance(concurrency, int) and not isinstance(concurrency, bool)
+    if concurrency is not None and (not number or concurrency < 1):
         msg = f"concurrency takes a number of attempts of at least 1, not {concurrency!r}"
         raise ConfigurationError(msg)
     return concurrency

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agnt5.events.index import NO_RUN
-from agnt5.exceptions import InvalidInputError
+from agnt5.exceptions import ConfigurationError, InvalidInputError
 
 _MAX_RUN_ID = 128
 
@@ -22,6 +22,42 @@ def check_text(value: str | None, what: str, limit: int) -> None:
     if len(value) > limit:
         msg = f"{what} may have at most {limit} characters, not {len(value)}"
         raise InvalidInputError(msg)
+
+
+def check_word(value: object, what: str) -> None:
+    """Refuse what is neither None nor a text with something in it.
+
+    Raises:
+        InvalidInputError: With what was given.
+    """
+    if value is not None and (not isinstance(value, str) or not value):
+        msg = f"{what} must be a text that is not empty, or None, not {value!r}"
+        raise InvalidInputError(msg)
+
+
+def check_patience(timeout: object) -> None:
+    """Refuse what is neither None nor a number of seconds.
+
+    Raises:
+        InvalidInputError: With what was given.
+    """
+    known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and (not known or timeout != timeout):  # noqa: PLR0124 - NaN
+        msg = (
+            f"the timeout of a caller is a number of seconds, or None for no limit, not {timeout!r}"
+        )
+        raise InvalidInputError(msg)
+
+
+def check_component_name(name: object, kind: str) -> None:
+    """Refuse what cannot be the name of a component.
+
+    Raises:
+        ConfigurationError: With what was given.
+    """
+    if not isinstance(name, str) or not name:
+        msg = f"the name of a {kind} must be a text that is not empty, not {name!r}"
+        raise ConfigurationError(msg)
 
 
 def check_run_id(run_id: str | None) -> None:

@@ -64,8 +64,9 @@ class People(BodyContext):
             input_type: ``text``, ``approval``, ``select`` or ``multiselect``.
             options: Dicts with an ``id``, unique among them, and a ``label``. An approval has
                 ``approve`` and ``reject`` by default.
-            allow_custom: Whether an answer may be none of the options.
-            skippable: Whether the person may decline to answer; the result is None then.
+            allow_custom: Whether an answer may be none of the options; not by default.
+            skippable: Whether the person may decline to answer; the result is None then. Not by
+                default.
             assignees: Who may answer; anybody if None. Whoever answers says who it is.
             timeout: Seconds to wait; recorded, so that it holds across restarts. Without limit if
                 None.
@@ -95,7 +96,10 @@ class People(BodyContext):
     ) -> Awaitable[UserReply]:
         """Ask a person, and get the answer with who gave it, how and why.
 
-        The arguments are those of :meth:`wait_for_user`.
+        The arguments are those of :meth:`wait_for_user`, and so is what is raised.
+
+        Returns:
+            An awaitable of a :class:`UserReply`.
         """
         given = _Given(question, input_type, options, allow_custom, skippable)
         future = self._ask_person(given, _Limits(assignees, timeout, on_timeout), line_of(2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -57,6 +57,9 @@ class RetryPolicy:
             msg = f"retry_if takes a function of an exception, not {self.retry_if!r}"
             raise TypeError(msg)
         given = self.non_retryable
+        if not isinstance(given, (str, type, Iterable)):
+            msg = f"non_retryable takes exception classes or their names, not {given!r}"
+            raise TypeError(msg)
         kinds = (given,) if isinstance(given, (str, type)) else tuple(given)
         for kind in kinds:
             if not isinstance(kind, str) and not _is_exception(kind):
@@ -72,6 +75,11 @@ class RetryPolicy:
         return self.retry_if is None or bool(self.retry_if(error))
 
     def _check_bounds(self) -> None:
+        for name in ("max_attempts", "initial_interval_ms", "max_interval_ms", "jitter"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                msg = f"{name} takes a number, not {number!r}"
+                raise TypeError(msg)
         if self.max_attempts < 1:
             msg = (
                 f"max_attempts counts all attempts and must be at least 1, not {self.max_attempts}"
@@ -115,6 +123,9 @@ class BackoffPolicy:
     multiplier: float = 2.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.multiplier, (int, float)):
+            msg = f"multiplier takes a number, not {self.multiplier!r}"
+            raise TypeError(msg)
         if not self.multiplier > 0:
             msg = f"multiplier must be greater than 0, not {self.multiplier}"
             raise ValueError(msg)

@@ -14,6 +14,7 @@ from agnt5.events.run.facts import RetryPlan
 from agnt5.events.run.retry import StepDefaults
 from agnt5.exceptions import UnknownOutcomeError
 from agnt5.flow import RateLimit
+from agnt5.names import check_component_name
 from agnt5.triggers import NO_TRIGGERS, Delivery, Triggers
 
 
@@ -157,8 +158,10 @@ class _Registry(Generic[T]):
         """Add a component.
 
         Raises:
+            ConfigurationError: When its name cannot be one.
             ValueError: When the name is taken by another one.
         """
+        check_component_name(component.name, self.kind)
         known = self._components.get(component.name)
         if known is not None and known is not component:
             msg = (
@@ -202,10 +205,12 @@ class _VersionedRegistry(_Registry[WorkflowComponent]):
         """Add a component.
 
         Raises:
+            ConfigurationError: When its name cannot be one.
             ValueError: When the name with this version is taken by another one, or when another
                 version is the chosen default already.
         """
         name, version = component.name, component.version
+        check_component_name(name, self.kind)
         versions = self._versions.setdefault(name, {})
         known = versions.get(version)
         if known is not None and known is not component:
@@ -225,6 +230,8 @@ class _VersionedRegistry(_Registry[WorkflowComponent]):
             raise ValueError(msg)
         versions[version] = component
         self._components[name] = chosen or component
+        for watcher in list(self.watchers):
+            watcher()
 
     def pinned(self, name: str, version: str | None) -> WorkflowComponent | None:
         """The component for a run that was accepted with this version label (or without one)."""

@@ -52,12 +52,19 @@ def checked_name(name: str) -> str:
 
 
 class RunState(ABC):
-    """Values by name, as long as the run lives."""
+    """Values by name, as long as the run lives.
+
+    Names are printable texts of at most 512 characters. Plain calls; what is set holds at once.
+    """
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of that name, or the default. A copy: set it again to change it."""
+        """The value of that name, or the default. A copy: set it again to change it.
+
+        Raises:
+            InvalidInputError: When the name is no text.
+        """
         values = self._values()
-        if key not in values:
+        if checked_name(key) not in values:
             return default
         return decode(values[key], where=f"state {key!r}")
 
@@ -73,8 +80,8 @@ class RunState(ABC):
         return APPLIED
 
     def delete(self, key: str) -> Applied:
-        """Delete a value; one that is not there does not matter."""
-        if key in self._values():
+        """Delete a value; one that is not there does not matter. Raises as :meth:`get` does."""
+        if checked_name(key) in self._values():
             self._delete(key)
         return APPLIED
 

@@ -144,6 +144,9 @@ class RunStreams:
             InvalidInputError: When an offset is wrong.
         """
         _check_timeout(timeout)
+        if isinstance(after_version, bool) or not isinstance(after_version, int):
+            msg = f"after_version is the version of an event, a number, not {after_version!r}"
+            raise InvalidInputError(msg)
         offsets = _checked(known)
         row = await self._runs.row(run_id)
         bus = self._runs.bus
@@ -169,6 +172,9 @@ def _check_timeout(timeout: Any) -> None:
 
 
 def _checked(known: StreamOffset | Iterable[StreamOffset] | None) -> list[StreamOffset]:
+    if known is not None and not isinstance(known, Iterable | StreamOffset):
+        msg = f"from_offset takes a StreamOffset or several, such as event.offset, not {known!r}"
+        raise InvalidInputError(msg)
     offsets = [known] if isinstance(known, StreamOffset) else list(known or ())
     for each in offsets:
         if not isinstance(each, StreamOffset):

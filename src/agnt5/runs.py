@@ -30,6 +30,7 @@ from agnt5.exceptions import (
     StoreError,
     VersionConflictError,
 )
+from agnt5.names import check_patience, check_word
 from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
@@ -114,6 +115,7 @@ class Runs:
 
     async def run(self, new: NewRun, timeout: float | None = None) -> RunResponse:
         """Accept a run and wait until it has ended, or waits for a person, or is suspended."""
+        check_patience(timeout)
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         run_id, row = await self._accept(new, waiter)
         if row is not None:
@@ -125,6 +127,7 @@ class Runs:
         self, run_id: str, timeout: float | None, *, pauses: bool = False
     ) -> RunResponse:
         """Wait until a run has ended (with ``pauses``: or cannot go on by itself)."""
+        check_patience(timeout)
         waiter: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         self._waiters.expect(run_id, waiter, pauses=pauses)
         try:
@@ -179,6 +182,11 @@ class Runs:
         before: str | None,
     ) -> list[StatusResponse]:
         """Runs, the newest first."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+            raise InvalidInputError(f"limit is a number that is not negative, not {limit!r}")
+        for value, what in ((status, "status"), (component, "component"), (before, "before")):
+            check_word(value, what)
+        check_word(parent_run_id, "parent_run_id")
         rows = await self.look(
             self.bus.log.list_runs,
             status=status,
@@ -191,6 +199,7 @@ class Runs:
 
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; the request is durable when this returns."""
+        check_word(reason, "the reason of a cancellation")
         await self.command(run_id, c.RequestCancel(reason))
         return await self.get_status(run_id)
 
@@ -201,6 +210,7 @@ class Runs:
         if not isinstance(name, str) or not name:
             msg = f"a signal's name must be a text that is not empty, not {name!r}"
             raise InvalidInputError(msg)
+        check_word(signal_id, "signal_id")
         encoded = self.bus.encode(payload, f"payload of signal {name!r}")
         unique = signal_id or self.bus.ids.event_id()
         await self.command(run_id, c.SendSignal(unique, name, encoded))

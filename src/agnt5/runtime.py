@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
-from types import TracebackType
+from types import TracebackType, UnionType
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -66,15 +66,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("grace", "park_after", "stall_limit"):
-            if not getattr(self, name) >= 0:
+            if not _is_number(getattr(self, name), int | float) or not getattr(self, name) >= 0:
                 msg = f"{name} takes seconds, 0 or more, not {getattr(self, name)!r}"
                 raise ConfigurationError(msg)
         for name in ("max_active_runs", "max_payload_bytes", "threads"):
-            if getattr(self, name) < 1:
+            if not _is_number(getattr(self, name), int) or getattr(self, name) < 1:
                 msg = f"{name} takes a number of at least 1, not {getattr(self, name)!r}"
                 raise ConfigurationError(msg)
         limit = self.default_timeout_ms
-        if limit is not None and (isinstance(limit, bool) or limit <= 0):
+        if limit is not None and (not _is_number(limit, int | float) or limit <= 0):
             msg = f"default_timeout_ms takes a positive number of milliseconds, not {limit!r}"
             raise ConfigurationError(msg)
         for queue in self.queues:
@@ -85,6 +85,16 @@ class Settings:
         if len(set(names)) < len(names):
             msg = f"two queues have the same name: {', '.join(sorted(names))}"
             raise ConfigurationError(msg)
+
+
+def _several(queues: Iterable[Queue]) -> tuple[Queue, ...]:
+    if not isinstance(queues, Iterable):
+        raise ConfigurationError(f"queues takes a list of agnt5.Queue objects, not {queues!r}")
+    return tuple(queues)
+
+
+def _is_number(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Runtime:
@@ -160,7 +170,7 @@ class Runtime:
             threads,
             strict_idempotency,
             default_timeout_ms,
-            tuple(queues),
+            _several(queues),
         )
         self._default_policy = retry_policy(default_retries)
         self._step_defaults = _step_defaults(default_retries, default_backoff)

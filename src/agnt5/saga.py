@@ -82,12 +82,17 @@ class Saga:
             undo_failed: Undo it also when it has failed. A step whose outcome is unknown (it was
                 cancelled, or timed out, under way) is always undone.
             key: As for ``ctx.step``.
-            timeout: As for ``ctx.step``.
+            timeout: Seconds, as for ``ctx.step``; it does not limit the undo.
             kwargs: As for ``ctx.step``.
 
+        Returns:
+            An awaitable of the step's result.
+
         Raises:
-            InvalidInputError: When ``undo`` is nothing that can be called; nothing was begun.
+            InvalidInputError: When ``undo`` is nothing that can be called, or the saga has ended;
+                nothing was begun.
             TypeError: When ``undo`` does not take the arguments; nothing was begun.
+            ValueError: As for ``ctx.step``.
         """
         if self._left:
             msg = "this saga has ended: begin another one with ctx.saga()"
@@ -172,6 +177,9 @@ class Sagas(StepCalls):
 
         When the block ends with an error or is cancelled, the steps that were done are undone, the
         last one first, each as a step of its own with the policy of its function.
+
+        Raises:
+            SagaError: On leaving the block, when something could not be undone.
         """
         return Saga(self._run_step)
 

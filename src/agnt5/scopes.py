@@ -19,7 +19,7 @@ from agnt5.entity_methods import EntityRegistry
 from agnt5.events.entity.state import EntityState
 from agnt5.events.keys import SCOPE, operation_key
 from agnt5.events.run import commands as c
-from agnt5.exceptions import StateConflictError
+from agnt5.exceptions import InvalidInputError, StateConflictError
 from agnt5.payloads import decode, encode
 from agnt5.run_state import BodyState, checked_name
 
@@ -195,7 +195,14 @@ class SharedState:
 
         Returns:
             An awaitable of the value that was written.
+
+        Raises:
+            InvalidInputError: When the name is no text, or ``fn`` is no function.
+            PayloadError: When awaited: the new value cannot be recorded.
         """
+        if not callable(fn):
+            msg = f"update of {key!r} takes a function of the present value, not {fn!r}"
+            raise InvalidInputError(msg)
         name, branch = checked_name(key), self._script.place()
         label, line = f"{self._scope}.update:{name}", line_of(2)
         place = f"{label}#{branch.occurrence(label)}"
@@ -348,6 +355,10 @@ class Scopes(BodyContext):
 
     def entity(self, entity_type: str, key: str) -> Any:
         """An entity by the name of its type; its methods are steps of this run.
+
+        Args:
+            entity_type: The name of the entity's class.
+            key: Which one of the type.
 
         Raises:
             UnknownComponentError: When there is no such type.

@@ -215,7 +215,10 @@ class StepCalls(BodyContext):
     def gather(
         self, **awaitables: Awaitable[Any] | AsyncGenerator[Any, None]
     ) -> Awaitable[dict[str, Any]]:
-        """Wait for all; results by name. Raw coroutines become steps of that name."""
+        """Wait for all; results by name. Raw coroutines become steps of that name.
+
+        The first error is raised, as by :meth:`parallel`.
+        """
         return gather_all(self._checkpointer(line_of(2)), awaitables)
 
     def _checkpointer(self, line: str) -> Checkpoint:

@@ -10,6 +10,7 @@ from typing import Any, overload
 from agnt5.context import Context, WorkflowContext
 from agnt5.exceptions import ConfigurationError
 from agnt5.function import Function, FunctionConfig
+from agnt5.names import check_component_name
 from agnt5.policies import BackoffPolicy, RecoveryPolicy, recovery_policy
 from agnt5.schemas import input_schema as derived_schema
 from agnt5.schemas import summary_of
@@ -44,7 +45,9 @@ class Tool(Function):
             a warning is logged and it runs.
         auto_schema: Derive the schema from annotations and the docstring.
         recovery_policy: What to do with an attempt that a crash cut short: ``"unknown_outcome"``
-            and ``"fail"`` do not repeat it, ``"idempotent_retry"`` and ``"retry"`` do.
+            (the default), ``"compensate"`` and ``"fail"`` do not repeat it, and the call raises
+            UnknownOutcomeError; ``"idempotent_retry"``, ``"durable_steps"`` and ``"retry"`` repeat
+            it, with the same idempotency key; ``"ask"`` asks a person.
         durable: Whether calls in a workflow are recorded; False runs them as a part of the body.
 
     Raises:
@@ -62,6 +65,7 @@ class Tool(Function):
         recovery_policy: str = UNKNOWN_OUTCOME,
         durable: bool = True,
     ) -> None:
+        check_component_name(name, "tool")
         function = handler.__func__ if isinstance(handler, staticmethod) else handler
         if not callable(function) or isinstance(function, type):
             msg = f"a tool is made of a function, not of {handler!r}"
@@ -214,7 +218,7 @@ def tool(
         auto_schema: Derive the schema from annotations and the docstring's ``Args``.
         confirmation: Whether a person must agree before a workflow runs it.
         input_schema: A JSON schema instead of the derived one.
-        recovery_policy: ``"unknown_outcome"``, ``"fail"``, ``"idempotent_retry"``, ``"retry"``...
+        recovery_policy: After a crash, see :class:`Tool`; ``"unknown_outcome"`` by default.
         durable: Whether calls in a workflow are recorded steps.
 
     Raises:

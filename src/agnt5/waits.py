@@ -22,7 +22,7 @@ class Waits(BodyContext):
         """Sleep; after a restart only what is left. A sleeping run costs no memory.
 
         Args:
-            seconds: How long; 0 does nothing.
+            seconds: How long, at most ten years; 0 does nothing.
             name: A name for the log.
 
         Raises:
@@ -41,8 +41,12 @@ class Waits(BodyContext):
         The deadline is recorded, so that it holds across restarts and replays the same way;
         ``asyncio.timeout`` races with the real clock again on every replay.
 
+        Args:
+            seconds: How long the block may take.
+
         Raises:
             ValueError: When it is not a number, negative, infinite or NaN.
+            TimeoutError: On leaving the block, when the time was over.
         """
         delay_us = microseconds(seconds, "ctx.timeout")
         line = line_of(2)

@@ -25,7 +25,7 @@ from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.signatures import Signature
 from agnt5.triggers import Delivery, Secrets
 from agnt5.types import TriggerSpec
-from agnt5.workflow_options import WorkflowConfig, configured
+from agnt5.workflow_options import WorkflowConfig, checked_options, configured
 
 StartRun = Callable[[str, dict[str, Any]], Coroutine[Any, Any, Any]]
 
@@ -210,9 +210,10 @@ def workflow(
     >>> hello.name
     'hello'
     """
+    fields = checked_options(name, options)
 
     def decorate(handler: Callable[..., Any]) -> DecoratedWorkflow:
-        made = DecoratedWorkflow(configured(handler, name, description, options))
+        made = DecoratedWorkflow(configured(handler, name, description, fields))
         WorkflowRegistry.register(made)
         return made
 

@@ -30,36 +30,42 @@ class WorkflowConfig:
 
 
 def configured(
-    handler: Callable[..., Any],
-    name: str | None,
-    description: str,
-    options: Mapping[str, Any],
+    handler: Callable[..., Any], name: str | None, description: str, fields: Mapping[str, Any]
 ) -> WorkflowConfig:
-    """The declaration of a workflow.
+    """The declaration of a workflow, with the fields that its options gave.
+
+    Raises:
+        ConfigurationError: When this is no function.
+    """
+    if not callable(handler) or isinstance(handler, type):
+        msg = f"@workflow decorates functions, not {handler!r}"
+        raise ConfigurationError(msg)
+    about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
+    return WorkflowConfig(name or str(getattr(handler, "__name__", "")), handler, about, **fields)
+
+
+def checked_options(name: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a workflow, as fields of its declaration.
 
     Raises:
         ConfigurationError: When a setting is wrong.
         ValueError: When a trigger is wrong.
         TypeError: When there is no such option.
     """
-    if not callable(handler) or isinstance(handler, type):
-        msg = f"@workflow decorates functions, not {handler!r}"
-        raise ConfigurationError(msg)
-    called = name or str(getattr(handler, "__name__", ""))
+    what = "@workflow" if name is None else f"workflow {name!r}"
     known = list(inspect.signature(workflow_options).parameters)[1:]
     unknown = [option for option in options if option not in known]
     if unknown:
         msg = (
-            f"@workflow {called!r} has no option {', '.join(map(repr, unknown))}; there are name,"
-            f" description, {', '.join(known)}"
+            f"{what} has no option {', '.join(map(repr, unknown))}; there are name, description,"
+            f" {', '.join(known)}"
         )
         raise TypeError(msg)
-    about = description or (inspect.getdoc(handler) or "").partition("\n")[0]
-    return WorkflowConfig(called, handler, about, **workflow_options(called, **options))
+    return workflow_options(what, **options)
 
 
 def workflow_options(
-    name: str,
+    what: str,
     *,
     timeout: float | None = None,
     queue: str | None = None,
@@ -77,7 +83,7 @@ def workflow_options(
     """The options of a workflow, as fields of its declaration.
 
     Args:
-        name: Of the workflow, for messages.
+        what: Of which workflow, for messages.
         timeout: Seconds that a run may be under way, without the time in which it only waits (for
             a time, a signal, a person, a child, the next attempt); unlimited by default. A run
             that takes longer fails with RunTimeoutError.
@@ -87,8 +93,7 @@ def workflow_options(
         default: New runs use this version, even if a newer one is registered.
         enable_durability: False: its runs are kept in memory only. They do all that other runs do,
             and end with the process as if they had never been.
-        chat: Each run with a session id is a turn of that session: ``ctx.state`` begins with what
-            the session knows, and what the turn made of it is kept there when it has succeeded.
+        chat: Each run with a session id is a turn of it: ``ctx.state`` is that of the session.
         triggers: As :func:`agnt5.triggers.parse_triggers` says, like all that follow.
         cron: When it starts.
         cron_timezone: The zone in which that is meant.
@@ -100,17 +105,9 @@ def workflow_options(
         ConfigurationError: When a setting is wrong.
         ValueError: When a trigger is wrong.
     """
-    _check_timeout(name, timeout)
-    for what, text in (("queue", queue), ("version", version)):
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            msg = f"workflow {name!r}: {what} takes a text that is not empty, not {text!r}"
-            raise ConfigurationError(msg)
-    if not isinstance(enable_durability, bool):
-        msg = f"workflow {name!r}: enable_durability takes True or False, not {enable_durability!r}"
-        raise ConfigurationError(msg)
-    if not isinstance(chat, bool):
-        msg = f"workflow {name!r}: chat takes True or False, not {chat!r}"
-        raise ConfigurationError(msg)
+    _check_timeout(what, timeout)
+    _check_texts(what, queue=queue, version=version)
+    _check_flags(what, enable_durability=enable_durability, chat=chat)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
@@ -118,10 +115,24 @@ def workflow_options(
     return {**settings, "triggers": starts, "durable": enable_durability, "chat": chat}
 
 
-def _check_timeout(name: str, timeout: float | None) -> None:
+def _check_timeout(what: str, timeout: float | None) -> None:
     if timeout is None:
         return
     known = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     if not known or not 0 < timeout < math.inf:
-        msg = f"workflow {name!r}: timeout takes seconds, more than 0, not {timeout!r}"
+        msg = f"{what}: timeout takes seconds, more than 0, not {timeout!r}"
         raise ConfigurationError(msg)
+
+
+def _check_texts(what: str, **texts: str | None) -> None:
+    for option, text in texts.items():
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            msg = f"{what}: {option} takes a text that is not empty, not {text!r}"
+            raise ConfigurationError(msg)
+
+
+def _check_flags(what: str, **flags: object) -> None:
+    for option, value in flags.items():
+        if not isinstance(value, bool):
+            msg = f"{what}: {option} takes True or False, not {value!r}"
+            raise ConfigurationError(msg)

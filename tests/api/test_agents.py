@@ -358,6 +358,8 @@ async def test_a_provider_that_nobody_serves_says_what_to_do() -> None:
         ({"model": 3}, ConfigurationError),
         ({"instructions": "a", "system_prompt": "b"}, ConfigurationError),
         ({"max_iterations": 0}, ValueError),
+        ({"max_iterations": "3"}, ValueError),
+        ({"max_iterations": 2.5}, ValueError),
         ({"sandbx": True}, TypeError),
         ({"tools": [picky, picky]}, ConfigurationError),
     ],

@@ -11,16 +11,21 @@ import pytest
 from tests.api.helpers import run_workflow, written
 
 from agnt5 import (
+    Agent,
     AsyncClient,
+    BackoffPolicy,
     ConfigurationError,
     FunctionRegistry,
     InvalidInputError,
     PayloadError,
     PayloadTooLargeError,
+    RetryPolicy,
     Runtime,
     StoreError,
     UnknownComponentError,
     function,
+    query,
+    tool,
     workflow,
 )
 
@@ -308,6 +313,12 @@ async def test_bad_store_paths(tmp_path):
         {"max_active_runs": 0},
         {"max_payload_bytes": 0},
         {"threads": 0},
+        {"threads": "4"},
+        {"max_active_runs": 1.5},
+        {"park_after": None},
+        {"grace": "1"},
+        {"default_timeout_ms": "1"},
+        {"queues": 3},
     ],
     ids=str,
 )
@@ -328,13 +339,29 @@ async def test_bad_calls_inside_a_body(store):
             lambda: ctx.wait_for_signal(None),
             lambda: ctx.wait_for_signal(5),
             lambda: ctx.wait_for_user("Which?", "telepathy"),
+            lambda: ctx.state.get([]),
+            lambda: ctx.state.delete(5),
+            lambda: ctx.session.state.update("visits", 5),
         ):
-            with pytest.raises(ValueError, match="signal|input_type"):
+            with pytest.raises(ValueError, match=r"signal|input_type|name of a value|function"):
                 call()
         return "ok"
 
     response = await run_workflow(store, "body")
     assert response.output == "ok", response.error
+
+
+async def test_bad_questions_about_runs(store):
+    """Lists and streams of runs."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.run("charge", GOOD)).run_id
+        for wrong in ({"limit": "x"}, {"limit": -1}, {"parent_run_id": 3}, {"status": 3}):
+            with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+                await client.list_runs(**wrong)
+        for wrong in ({"from_offset": 3}, {"from_offset": [3]}, {"after_version": "x"}):
+            with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+                await anext(client.stream_run(run_id, **wrong))
 
 
 async def test_bad_signals_and_answers(store):
@@ -354,6 +381,15 @@ async def test_bad_signals_and_answers(store):
             await client.signal(run_id, "")
         with pytest.raises(InvalidInputError):
             await client.signal(run_id, 5)
+        for wrong in (5, ""):
+            with pytest.raises(InvalidInputError, match="signal_id"):
+                await client.signal(run_id, "go", signal_id=wrong)
+        with pytest.raises(InvalidInputError, match="reason"):
+            await client.cancel(run_id, 5)
+        with pytest.raises(InvalidInputError, match="seconds"):
+            await client.wait_for_result(run_id, "soon")
+        with pytest.raises(InvalidInputError, match="seconds"):
+            await client.run("body", {}, "workflow", timeout="soon")
         with pytest.raises(InvalidInputError, match="waits for no answer"):
             await client.resume(run_id, "yes")
         with pytest.raises(InvalidInputError, match="not suspended"):
@@ -397,6 +433,24 @@ def test_bad_definitions():
             function(thing)
         with pytest.raises(ConfigurationError):
             workflow(thing)
+
+    async def body(ctx):
+        """A body."""
+
+    for decorator in (function, workflow, tool):
+        with pytest.raises(ConfigurationError, match="name"):
+            decorator(name=5)(body)
+    with pytest.raises(ConfigurationError, match="concurrency"):
+        function(concurrency="2")(Order.model_dump)
+    with pytest.raises(ConfigurationError, match="query"):
+        query(5)
+    with pytest.raises(ConfigurationError, match="tools takes a list"):
+        Agent("helper", "openai/gpt-4o", "", tools=5)
+    for wrong in ({"max_attempts": "3"}, {"jitter": "x"}, {"non_retryable": 5}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            RetryPolicy(**wrong)
+    with pytest.raises(TypeError, match="multiplier"):
+        BackoffPolicy(multiplier="2")
 
 
 async def test_a_closed_loop_of_bad_calls_leaves_a_working_runtime(store):

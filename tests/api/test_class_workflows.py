@@ -523,5 +523,5 @@ async def test_a_question_is_waited_for(store) -> None:
         while not found:
             await asyncio.sleep(0.002)
             found = await client.list_runs(status="awaiting_user_input")
-        await client.resume(found[0].run_id, "yes")
-        assert await answer == "yes"
+        await client.resume(found[0].run_id, "approve")
+        assert await answer == "approve"

@@ -196,12 +196,12 @@ async def test_waiting_for_an_unknown_run_leaves_nothing_behind(client, runtime)
     run_id = (await client.submit("waits", {}, "workflow")).run_id
     await client.wait_for_result(run_id, 0.001)
     task = asyncio.ensure_future(client.wait_for_result(run_id, 60))
-    await until(lambda: runtime.runs._waiters)
+    await until(lambda: runtime.runs._waiters._patient)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not runtime.runs._waiters
-    assert not runtime.runs._impatient
+    assert not runtime.runs._waiters._patient
+    assert not runtime.runs._waiters._impatient
     await client.cancel(run_id)
 
 

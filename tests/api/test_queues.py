@@ -178,8 +178,11 @@ class TestDeduplication:
             assert await submit("c", queue="p") != first
             assert await submit("d", queue=None) != first
             assert await submit("e", deduplication_id="other") != first
+            given = {"queue": "q", "deduplication_id": "d"}
+            attached = asyncio.ensure_future(client.run("work", {"who": "x"}, **given))
+            await until(lambda: runtime.runs._waiters._impatient)
             office.let("a")
-            assert (await client.run("work", {"who": "x"}, queue="q", deduplication_id="d")).output
+            assert (await attached).output
             again = await submit("f")
             assert again != first
             assert await submit("g") == again

@@ -27,7 +27,7 @@ EXPRESSIONS = ["*/7 * * * *", "0 * * * *", "15,45 2,3 * * *", "* * * * *"]
 def declare(expression="*/5 * * * *", missed="skip", zone=None, name="tick"):
     """A workflow that does nothing but to start."""
     if name in WorkflowRegistry.list_names():
-        del WorkflowRegistry._components[name]
+        del WorkflowRegistry._components[name], WorkflowRegistry._versions[name]
 
     @workflow(name=name, cron=expression, cron_missed=missed, cron_timezone=zone)
     async def tick(ctx, scheduled_at: str) -> str:
@@ -240,6 +240,7 @@ async def test_another_expression_begins_anew(store):
 
 async def test_registered_later_and_gone_again(file_store):
     clock = ManualClock(BEGIN)
+    others = list(WorkflowRegistry.watchers)
     async with Runtime(file_store, clock=clock) as runtime:
         assert not runtime.schedules._known
         assert clock.next_due() is None
@@ -254,7 +255,7 @@ async def test_registered_later_and_gone_again(file_store):
         await quiet(runtime)
         assert len(await client.list_runs()) == 1
         assert clock.next_due() is None
-    assert not WorkflowRegistry.watchers
+    assert WorkflowRegistry.watchers == others
 
 
 async def test_all_is_bounded(monkeypatch):

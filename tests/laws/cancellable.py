@@ -72,6 +72,9 @@ async def child(ctx: WorkflowContext, label: str) -> str:
     return label
 
 
+SPARED: list[str] = []
+"""Calls that ended although the scope around them was cancelled."""
+
 # Strict: cleanup runs only because of the cancellation, so that nothing may interrupt it.
 
 
@@ -184,15 +187,18 @@ async def moved_on(ctx: WorkflowContext) -> Any:
 
 async def moved_on_level(ctx: WorkflowContext) -> Any:
     """Level-triggered: whatever the cleanup awaits is cancelled as well."""
-    with anyio.move_on_after(0.001):
+    with anyio.move_on_after(0.001) as scope:
         try:
             await ctx.sleep(10)
         finally:
             for n in range(3):
+                is_cancelled = scope.cancel_called
                 try:
                     await ctx.step(work, f"f{n}")
                 except asyncio.CancelledError:
                     continue
+                if is_cancelled:
+                    SPARED.append(f"f{n}")
             await ctx.step(work, "last")
     return await ctx.step(work, "after")
 
@@ -207,6 +213,54 @@ async def scope_cancelled(ctx: WorkflowContext) -> Any:
             with anyio.CancelScope(shield=True):
                 await ctx.step(work, "three")
     return scope.cancelled_caught
+
+
+async def struck(ctx: WorkflowContext, label: str) -> None:
+    """A call of a cancelled scope is given up, whatever it is."""
+    calls = {
+        "step": lambda: ctx.step(work, label),
+        "inline": lambda: ctx.step(label, later(ctx)),
+        "sleep": lambda: ctx.sleep(0.001),
+        "signal": lambda: ctx.wait_for_signal(label, timeout=0),
+        "child": lambda: ctx.child(child, label),
+        "both": lambda: asyncio.gather(ctx.step(work, label), ctx.sleep(0.001)),
+    }
+    for kind, call in calls.items():
+        try:
+            await call()
+        except asyncio.CancelledError:
+            continue
+        SPARED.append(f"{kind} {label}")
+
+
+async def level(ctx: WorkflowContext) -> Any:
+    """Level-triggered: every wait is struck until the scope is left, however often it goes on."""
+    with anyio.CancelScope() as scope:
+        await ctx.step(work, "one")
+        scope.cancel()
+        await struck(ctx, "in scope")
+    return await ctx.step(work, "after")
+
+
+async def level_in_tasks(ctx: WorkflowContext) -> Any:
+    """The same in the tasks of a group, of which one has failed."""
+    caught = False
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(struck_when_cancelled, ctx, "first")
+            group.start_soon(struck_when_cancelled, ctx, "second")
+            await ctx.step(work, "one")
+            raise KeyError("no")
+    except* KeyError:
+        caught = True
+    return caught, await ctx.step(work, "after")
+
+
+async def struck_when_cancelled(ctx: WorkflowContext, label: str) -> None:
+    try:
+        await ctx.sleep(10)
+    finally:
+        await struck(ctx, label)
 
 
 async def group_failed(ctx: WorkflowContext) -> Any:
@@ -271,6 +325,8 @@ FREE = {
     "move_on_after": moved_on,
     "move_on_after without a shield": moved_on_level,
     "scope cancelled": scope_cancelled,
+    "level": level,
+    "level in tasks": level_in_tasks,
     "group failed": group_failed,
     "swallowed": swallowed,
     "nested": nested,

@@ -11,26 +11,19 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from agnt5.events.codec import decode_history, encode_fact
 from agnt5.events.log import Append, Chain, Sink, StoredFact
 from agnt5.events.projections import changes_of
+from agnt5.events.run import facts as f
 from agnt5.events.run.facts import RunFact
 from agnt5.events.run.state import RunState, evolve
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import StaleEpochError
 
-OUTCOMES = {
-    "StepCompleted",
-    "StepFailed",
-    "TimerFired",
-    "SignalConsumed",
-    "SignalTimedOut",
-    "UserReplied",
-    "UserInputExpired",
-}
-TERMINAL = {"RunCompleted", "RunFailed", "RunCancelled"}
+OUTCOMES = {kind.topic for kind in get_args(f.Outcome)}
+TERMINAL = {kind.topic for kind in get_args(f.Terminal)}
 
 
 @dataclass(frozen=True)
@@ -40,6 +33,22 @@ class Crash:
     append: int
     recorded: bool
     """The append itself is on disk, but nobody was told."""
+
+    def hits(self, append: Append, before: Sequence[set[str]]) -> bool:
+        """Whether the process dies at this append, after those that said so."""
+        return self.append == len(before)
+
+
+@dataclass(frozen=True)
+class CrashAt(Crash):
+    """Where the process dies, counted in appends that say something of a topic."""
+
+    topic: str
+
+    def hits(self, append: Append, before: Sequence[set[str]]) -> bool:
+        """Whether it dies here."""
+        says = any(raw.topic == self.topic for raw in append.facts)
+        return says and self.append == sum(self.topic in said for said in before)
 
 
 @dataclass
@@ -103,6 +112,8 @@ class CrashingLog:
         self.handed = 0
         self.count = 0
         self.reads = 0
+        self.topics: list[set[str]] = []
+        """What each append of this incarnation said, as far as it was recorded."""
         self.held = False
         """Take appends, but let none become durable."""
         self._crash = crash
@@ -154,12 +165,13 @@ class CrashingLog:
 
     def _write(self, append: Append) -> None:
         crash = self._crash
-        dies = crash is not None and crash.append == self.count and not self.crashed
+        dies = crash is not None and not self.crashed and crash.hits(append, self.topics)
         if self.crashed or (dies and crash is not None and not crash.recorded):
             self.crashed = True
             self._lost.append(append)
             return
         self.count += 1
+        self.topics.append({raw.topic for raw in append.facts})
         self.disk.log.append([append])
         if append.error is None:
             self.disk.note(append)

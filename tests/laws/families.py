@@ -156,8 +156,17 @@ async def cancelled(ctx: WorkflowContext) -> Any:
         return [type(error).__name__, error.run_id, error.reason]
 
 
+@workflow(name="family_deserter")
+async def deserter(ctx: WorkflowContext) -> str:
+    """Ends in the moment in which it has called its child, with a step under way."""
+    ctx.step(work, "under way")
+    await ctx.step(work, "first")
+    ctx.child(slow, "alone", 4.0, on_parent_end="abandon")
+    return "left"
+
+
 FUNCTIONS = (work,)
-WORKFLOWS = (grandchild, good, bad, slow, parent, cancelled)
+WORKFLOWS = (grandchild, good, bad, slow, parent, cancelled, deserter)
 
 
 def install() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from tests.laws.world import current
+from tests.laws.world import current, seen
 
 from agnt5 import (
     FunctionContext,
@@ -173,6 +173,39 @@ class Timeout:
     kid: Node
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One function over many items, each with the turns that it takes and the error that it has."""
+
+    items: tuple[tuple[int, str | None], ...]
+    slots: int
+    go_on: bool = True
+
+
+@dataclass(frozen=True)
+class Saga:
+    """Steps that are undone when the block fails: the last of them, or what comes after them."""
+
+    steps: tuple[Step, ...]
+    at_once: bool
+    kid: Node
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of the run, written and read; in a step, too, which may fail."""
+
+    in_step: bool
+    fails: str | None = None
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Time, chance and a decision: what is asked without waiting."""
+
+    patch: str
+
+
 Node = (
     Step
     | Sleep
@@ -188,6 +221,10 @@ Node = (
     | Late
     | Together
     | Timeout
+    | Batch
+    | Saga
+    | State
+    | Chance
 )
 
 
@@ -202,6 +239,8 @@ def kids_of(node: Node) -> tuple[Node, ...]:
             return (kid,)
         case Catch(kid, other) | Cleanup(kid, other) | Late(kid, other):
             return (kid, other)
+        case Saga(steps, _, kid):
+            return (*steps, kid)
         case _:
             return ()
 
@@ -222,6 +261,8 @@ def can_fail(node: Node) -> bool:
             return True
         case Timeout():
             return True
+        case State(_, fails):
+            return fails is not None
         case Catch(_, rescue):
             return can_fail(rescue)
         case Together("group" | "settled", _):
@@ -236,6 +277,11 @@ def is_racy(node: Node) -> bool:
         case Step():
             return node.timeout is not None
         case Timeout() | Together("first" | "as_completed", _):
+            return True
+        case Batch(items, slots, go_on):
+            # How far the others have come when one fails decides which are not begun.
+            return not go_on and slots > 1 and any(fails for _, fails in items)
+        case Saga(steps, True, _) if sum(map(can_fail, steps)) > 1:
             return True
         case Together("group", kids) if any(map(can_fail, kids)):
             return True
@@ -253,15 +299,15 @@ _NAMES = st.sampled_from("ab")
 _TURNS = st.integers(0, 7)
 _SECONDS = st.sampled_from([0.5, 2.0, 5.0])
 _ERROR_NAMES = st.sampled_from(sorted(ERRORS))
+_FORMS = ("function",) * 5 + ("flaky", "flaky", "inline", "inline", "callable")
+_NEW_LEAVES = ("batch", "state", "chance")
 
 
 @st.composite
-def steps(draw: Any, *, racy: bool = True) -> Step:
+def steps(draw: Any, *, racy: bool = True, forms: tuple[str, ...] = _FORMS) -> Step:
     """One step."""
-    form = draw(
-        st.sampled_from(["function"] * 5 + ["flaky"] * 2 + ["inline", "inline", "callable"])
-    )
-    if draw(st.integers(0, 24)) == 24:
+    form = draw(st.sampled_from(forms))
+    if len(forms) > 1 and draw(st.integers(0, 24)) == 24:
         form = "blocking"
     fails = draw(st.none() | st.none() | _ERROR_NAMES)
     times = draw(st.integers(1, 4)) if form == "flaky" else 99
@@ -283,7 +329,7 @@ def programs(draw: Any, depth: int = 3, *, racy: bool = True) -> Node:
     """A body."""
     leaf = st.integers(0, 9)
     if depth == 0 or draw(leaf) < 3:
-        kind = draw(st.sampled_from(["step"] * 8 + ["sleep", "turns", "fail"]))
+        kind = draw(st.sampled_from(["step"] * 8 + ["sleep", "turns", "fail", *_NEW_LEAVES]))
         match kind:
             case "sleep":
                 return Sleep(draw(_SECONDS))
@@ -291,11 +337,21 @@ def programs(draw: Any, depth: int = 3, *, racy: bool = True) -> Node:
                 return Turns(draw(st.integers(1, 5)))
             case "fail":
                 return Fail(draw(_ERROR_NAMES))
+            case "batch":
+                items = st.tuples(_TURNS, st.none() | st.none() | _ERROR_NAMES)
+                few_items = draw(st.lists(items, min_size=2, max_size=4).map(tuple))
+                slots, go_on = draw(st.integers(1, 3)), draw(st.booleans())
+                return Batch(few_items, slots, go_on or not racy)
+            case "state":
+                fails = draw(st.none() | st.none() | _ERROR_NAMES)
+                return State(in_step := draw(st.booleans()), fails if in_step else None)
+            case "chance":
+                return Chance(draw(_NAMES))
             case _:
                 return draw(steps(racy=racy))
     less = programs(depth - 1, racy=racy)
     kinds = ["seq", "seq", "loop", "catch", "cleanup", "inline", "asked", "late"]
-    kinds += ["gather", "gather", "parallel", "settled", "group"]
+    kinds += ["gather", "gather", "parallel", "settled", "group", "saga"]
     if racy:
         kinds += ["first", "first", "as_completed", "group", "timeout"]
     kind = draw(st.sampled_from(kinds))
@@ -317,13 +373,17 @@ def programs(draw: Any, depth: int = 3, *, racy: bool = True) -> Node:
             return Late(draw(less), draw(less))
         case "timeout":
             return Timeout(draw(_SECONDS), draw(less))
+        case "saga":
+            some = st.lists(steps(racy=racy, forms=("function",)), min_size=1, max_size=3)
+            return Saga(draw(some.map(tuple)), draw(st.booleans()), draw(less))
         case _:
             return Together(kind, draw(few))
 
 
 def calls_in(node: Node) -> int:
     """How many durable calls a program makes, about."""
-    own = 1 if isinstance(node, (Step, Sleep, Inline, Timeout)) else 0
+    own = 1 if isinstance(node, (Step, Sleep, Inline, Timeout, State)) else 0
+    own += len(node.items) if isinstance(node, Batch) else 0
     inner = sum(map(calls_in, kids_of(node)))
     return own + inner * (node.times if isinstance(node, Loop) else 1)
 
@@ -339,15 +399,6 @@ def small_programs(limit: int = 12, *, racy: bool | None = None) -> st.SearchStr
 # ------------------------------------------------------------------------------- the interpreter
 
 
-def seen(value: object) -> Any:
-    """A value with its types, as text."""
-    if isinstance(value, BaseExceptionGroup):
-        return f"{type(value).__name__}[{', '.join(map(seen, value.exceptions))}]"
-    if isinstance(value, BaseException):
-        return f"{type(value).__module__}.{type(value).__qualname__}({value})"
-    return f"{type(value).__module__}.{type(value).__qualname__}:{value!r}"
-
-
 class Interpreter:
     """Runs a program as a body."""
 
@@ -358,8 +409,9 @@ class Interpreter:
         self.world.passes.append(self.seen)
 
     def note(self, traced: bool, *what: object) -> None:
-        """The body has observed something; what a closed one sees is of no interest."""
-        if traced and not self.ctx.script.closed:
+        """The body has observed something; what goes on after its end is of no interest."""
+        script = self.ctx.script
+        if traced and not script.closed and not script.frozen:
             self.seen.append(what)
 
     async def run(self, node: Node, at: str, traced: bool = True) -> Any:
@@ -418,17 +470,83 @@ class Interpreter:
                     raise
             case Together(how, kids):
                 return await getattr(self, how)(kids, at, traced)
+            case Batch():
+                return await self.batch(node, at, traced)
+            case Saga():
+                return await self.saga(node, at, traced)
+            case State():
+                return await self.state(node, at, traced)
+            case Chance(patch):
+                return self.chance(patch, at, traced)
+
+    async def batch(self, node: Batch, at: str, traced: bool) -> Any:
+        """A batch; each outcome that it tells of must be on disk."""
+        plain = Step()
+        items = [
+            self.spec(replace(plain, turns=turns, fails=fails), f"{at}.{i}")
+            for i, (turns, fails) in enumerate(node.items)
+        ]
+        result = await self.ctx.batch(
+            work, [{"spec": each} for each in items], node.slots, node.go_on
+        )
+        for each in result.results:
+            if each.status != "cancelled":
+                self.check_durable(each.run_id)
+        ends = [[each.status, seen(each.output), str(each.error)] for each in result.results]
+        self.note(traced, at, result.status, result.stats.duration_ms, repr(ends))
+        return [result.status, ends]
+
+    async def saga(self, node: Saga, at: str, traced: bool) -> Any:
+        """Steps with undos."""
+        async with self.ctx.saga() as saga:
+
+            def begin(i: int, step: Step) -> Any:
+                spec = self.spec(step, f"{at}.{i}")
+                return saga.step(step.name, FUNCTIONS[step.form], spec, undo=undo)
+
+            if node.at_once:
+                begun = [begin(i, step) for i, step in enumerate(node.steps)]
+                done = [
+                    await self.waited(call, f"{at}.{i}", traced) for i, call in enumerate(begun)
+                ]
+            else:
+                done = [
+                    await self.waited(begin(i, step), f"{at}.{i}", traced)
+                    for i, step in enumerate(node.steps)
+                ]
+            return [done, await self.run(node.kid, f"{at}.k", traced)]
+
+    async def state(self, node: State, at: str, traced: bool) -> Any:
+        """What is set is there at once, and what a step sets when it has ended well."""
+        state, name = self.ctx.state, f"s{at}"
+        state.set(name, [1, at])
+        expected = [1, at]
+        if node.in_step:
+            spec = self.spec(Step(fails=node.fails), at)
+            try:
+                await self.waited(self.ctx.step(stating, name, spec), at, traced)
+                expected = [2, at]
+            finally:
+                if not self.ctx.script.closed and state.get(name) not in ([1, at], expected):
+                    self.world.wrong(f"the state at {at} is {state.get(name)}")
+        if not self.ctx.script.closed and state.get(name) != expected:
+            self.world.wrong(f"the state at {at} is {state.get(name)}, not {expected}")
+        state.set("last", at)
+        state.delete("last")
+        self.note(traced, at, "state", repr(state.get(name)), "last" in state)
+        return state.get(name)
+
+    def chance(self, patch: str, at: str, traced: bool) -> Any:
+        """The same again in every pass."""
+        ctx = self.ctx
+        found = [ctx.patched(patch), ctx.random(), ctx.uuid4()]
+        self.note(traced, at, "chance", ctx.now(), *found)
+        ctx.emit("laws.chance", at)
+        return found
 
     def ask(self, node: Step, at: str) -> Any:
         """Make the durable call of a step."""
-        spec = {
-            "label": at if node.key is None else "k",
-            "turns": node.turns,
-            "value": node.value if node.key is None else "text",
-            "fails": node.fails if node.key is None else None,
-            "times": node.times,
-            "lasts": node.lasts,
-        }
+        spec = self.spec(node, at)
         options: dict[str, Any] = {}
         if node.key is not None:
             options["key"] = node.key
@@ -444,6 +562,18 @@ class Interpreter:
                 future = self.ctx.step(node.name, FUNCTIONS[form], spec, **options)
         box.append(future.key)
         return future
+
+    @staticmethod
+    def spec(node: Step, at: str) -> dict[str, Any]:
+        """What an attempt of a step is told."""
+        return {
+            "label": at if node.key is None else "k",
+            "turns": node.turns,
+            "value": node.value if node.key is None else "text",
+            "fails": node.fails if node.key is None else None,
+            "times": node.times,
+            "lasts": node.lasts,
+        }
 
     async def attempted(self, spec: dict[str, Any], box: list[str]) -> Any:
         """A step that the body runs itself."""
@@ -602,6 +732,22 @@ async def careful(ctx: FunctionContext, spec: Any) -> Any:
     return await attempt(ctx.idempotency_key, ctx.attempt, spec)
 
 
+@function(name="laws_saga_undo")
+async def undo(ctx: FunctionContext, spec: Any, result: Any = None) -> None:
+    """Undoes a step."""
+    current().begins(ctx.idempotency_key, f"undo {spec['label']}")
+
+
+@function(name="laws_stating")
+async def stating(ctx: FunctionContext, name: str, spec: Any) -> Any:
+    """Changes the state of the run, and then ends well or not."""
+    count, label = ctx.state.get(name)
+    ctx.state.set(name, [count + 1, label])
+    ctx.state.set("other", 1)
+    ctx.state.delete("other")
+    return await attempt(ctx.idempotency_key, ctx.attempt, spec)
+
+
 @workflow(name="laws_program")
 async def program(ctx: WorkflowContext) -> Any:
     """The body: whatever program the world holds."""
@@ -609,7 +755,14 @@ async def program(ctx: WorkflowContext) -> Any:
     return await interpreter.run(interpreter.world.program, "r")
 
 
-FUNCTIONS = {"function": work, "flaky": flaky, "blocking": blocking, "careful": careful}
+FUNCTIONS = {
+    "function": work,
+    "flaky": flaky,
+    "blocking": blocking,
+    "careful": careful,
+    "undo": undo,
+    "stating": stating,
+}
 
 
 def install() -> None:

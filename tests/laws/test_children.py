@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from tests.laws import families
 from tests.laws.crashing_log import Crash
 from tests.laws.families import Families
-from tests.laws.test_crash import LATENCIES, NIGHT, PARK_AFTER, examples
+from tests.laws.test_crash import LATENCIES, NIGHT, PARK_AFTER, PROFILE, examples
 from tests.laws.world import RUN, boundaries, run, some
 
-MOST = 1000 if NIGHT else 60
+from agnt5.events.run import facts as f
+
+MOST = 1000 if NIGHT else {"ci": 60}.get(PROFILE, 20)
 
 OUTPUT = ["late", "['good', 'good.grandchild']", "KeyError('bad')", "'fn'"]
 RECORDED = {"good", "good.grandchild", "bad", "fn", "late.cleanup", "left.cleanup"}
@@ -97,5 +99,23 @@ def test_a_child_that_is_cancelled_from_outside(park_after):
             assert set(world.recorded().values()) == {1}, crash
             assert "between" in world.recorded()
             assert cleaned or crash is not None
+
+    run(everywhere())
+
+
+@pytest.mark.parametrize("park_after", [0.0, 1.0])
+@pytest.mark.parametrize("latency", [0, 3])
+def test_a_child_that_outlives_its_parent_begins(latency, park_after):
+    """Also if the parent ended in the moment in which it called it, and everything crashed then."""
+
+    async def everywhere() -> None:
+        options: dict[str, Any] = {"latency": latency, "park_after": park_after}
+        calm = await families.play("family_deserter", **options)
+        for crash in [None, *some(boundaries(calm), MOST)]:
+            world = await families.play("family_deserter", [crash] if crash else [], **options)
+            assert not world.problems, [crash, *world.problems]
+            assert world.output() == "left"
+            (child,) = [x for x in world.disk.facts(RUN) if isinstance(x, f.ChildStarted)]
+            assert world.ends().get(child.child_run_id) == "completed", crash
 
     run(everywhere())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.laws.crashing_log import TERMINAL, Crash, CrashingLog, Disk, disk_of
+from tests.laws.crashing_log import OUTCOMES, TERMINAL, Crash, CrashingLog, Disk, disk_of
 from tests.laws.programs import (
     Asked,
     Catch,
@@ -661,8 +661,10 @@ def test_a_key_chosen_inside_an_inline_step(form):
     check(run(crashed_everywhere(Seq((program, Step("b"))), stall_limit=0.2)))
 
 
-def test_every_topic_that_ends_a_run_is_known_to_the_harness():
-    """A new terminal fact must be made known here."""
+def test_the_harness_knows_every_topic_that_settles_a_call_or_ends_a_run():
+    """It takes them from the unions; no list of its own may fall behind."""
+    assert {"StepCompleted", "ChildFinished", "UserInputExpired"} <= OUTCOMES
+    assert {cls.topic for cls in f.RUN_FACTS if issubclass(cls, f.Outcome)} == OUTCOMES
     assert {cls.topic for cls in f.RUN_FACTS if issubclass(cls, f.Terminal)} == TERMINAL
 
 

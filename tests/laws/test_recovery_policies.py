@@ -27,6 +27,7 @@ from agnt5 import (
     workflow,
 )
 from agnt5 import verify as by
+from agnt5.events.run import commands as c
 from agnt5.events.run.state import OpKind, fold
 
 SINK: list[str] = []
@@ -76,7 +77,7 @@ async def lives(
             await asyncio.sleep(0)
             state = fold(RUN, world.disk.history(RUN))
             if any(op.kind is OpKind.INPUT for op in state.open.values()):
-                await life.runtime.runs.answer(RUN, answer)
+                await life.runtime.conversations.answer(RUN, answer, c.SubmitAnswer(None))
 
     meanwhile = person if answer is not None else None
     for crash in crashes:

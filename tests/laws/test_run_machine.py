@@ -22,6 +22,7 @@ from tests.laws.world import QUIET, RUN, Life
 
 from agnt5 import FunctionRegistry, WorkflowContext, WorkflowRegistry
 from agnt5.events.projections import settled_row_of
+from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import fold
 from agnt5.exceptions import ChildCancelledError, InvalidInputError
@@ -214,13 +215,15 @@ class RunMachine(RuleBasedStateMachine):
         self.runner.run(self.rest())
 
     async def rest(self) -> None:
-        """Until nothing moves any more at this time."""
+        """Until nothing moves any more at this time, and no thread has just answered."""
         async with asyncio.timeout(5):
-            quiet, last = 0, self.life.progress()
-            while quiet < QUIET or self.life.waits_for_machine() or self.life.log.pending:
-                await asyncio.sleep(0 if quiet < QUIET else 0.001)
-                now = self.life.progress()
-                quiet, last = (0, now) if now != last else (quiet + 1, last)
+            still, quiet, last = 0, 0, self.life.progress()
+            while quiet < QUIET:
+                await asyncio.sleep(0 if still < QUIET else 0.001)
+                now, busy = self.life.progress(), self.life.waits_for_machine()
+                still = still + 1 if now == last else 0
+                quiet = 0 if now != last or busy or self.life.log.pending else quiet + 1
+                last = now
 
     def tell(self, call: Any, hasty: bool, *, refused: bool = False) -> None:
         """A client's call; after it the runtime settles, or crashes first."""
@@ -256,7 +259,8 @@ class RunMachine(RuleBasedStateMachine):
         text = f"answer {self.sent}"
         if asked:
             self.model.done(text)
-        self.tell(self.desk.answer(RUN, text), hasty, refused=not asked)
+        people = self.life.runtime.conversations
+        self.tell(people.answer(RUN, text, c.SubmitAnswer(None)), hasty, refused=not asked)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.0]), hasty=st.booleans())
     def pass_time(self, seconds: float, hasty: bool) -> None:
@@ -311,7 +315,7 @@ class RunMachine(RuleBasedStateMachine):
         facts = disk.facts(RUN)
         assert not self.world.problems
         ends = [n for n, fact in enumerate(facts) if isinstance(fact, f.Terminal)]
-        assert ends == ([len(facts) - 1] if model.is_over else []), facts
+        assert ends == ([len(facts) - 1] if model.is_over else []), "\n".join(map(str, facts))
         state = fold(RUN, disk.history(RUN))
         row = disk.log.run_row(RUN)
         assert row == settled_row_of(state)

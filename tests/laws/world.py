@@ -95,12 +95,17 @@ class Life:
             bus._threads._busy > 0
             or bus.journal._in_flight > 0
             or bool(bus.family._errands)
+            or bus.entities.is_busy
             or any(not actor._ready and actor.script is None for actor in bus.runs.values())
         )
 
 
 class World:
     """One program, one disk, all its lives."""
+
+    quiet = QUIET
+    is_deployed = False
+    """Whether newer code is there from the first life on."""
 
     def __init__(
         self,
@@ -113,8 +118,11 @@ class World:
         stall_limit: float = STALL_LIMIT,
         name: str = "laws_program",
         now: int = 1_700_000_000_000_000,
+        given: dict[str, Any] | None = None,
     ) -> None:
         self.program = program
+        self.given = given or {}
+        """What the run is submitted with: its session, its user."""
         self.disk = disk or Disk()
         self.lives: list[Life] = []
         self.passes: list[list[tuple[object, ...]]] = []
@@ -183,7 +191,7 @@ class World:
         await life.runtime.start()
         try:
             if RUN not in self.disk.log.run_ids():
-                new = NewRun(self._name, {}, "workflow", run_id=RUN)
+                new = NewRun(self._name, {}, "workflow", run_id=RUN, **self.given)
                 asked.append(asyncio.ensure_future(life.runtime.runs.submit(new)))
             if meanwhile is not None:
                 asked.append(asyncio.ensure_future(meanwhile(life)))
@@ -223,7 +231,7 @@ class World:
                 quiet, waited, last = 0, 0.0, progress
                 continue
             quiet += 1
-            if quiet < QUIET:
+            if quiet < self.quiet:
                 continue
             if not life.waits_for_machine() and life.clock.jump():
                 quiet = 0
@@ -380,6 +388,15 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run in an event loop of its own."""
     with asyncio.Runner() as runner:
         return runner.run(coroutine)
+
+
+def seen(value: object) -> Any:
+    """A value with its types, as text."""
+    if isinstance(value, BaseExceptionGroup):
+        return f"{type(value).__name__}[{', '.join(map(seen, value.exceptions))}]"
+    if isinstance(value, BaseException):
+        return f"{type(value).__module__}.{type(value).__qualname__}({value})"
+    return f"{type(value).__module__}.{type(value).__qualname__}:{value!r}"
 
 
 _current: World | None = None

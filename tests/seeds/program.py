@@ -44,15 +44,50 @@ class _Service:
         return _helper(f"{self._name}.{method}")
 '''
 ENDING = """
+import hashlib as _hashlib, hmac as _hmac, time as _time
+from agnt5.registry import WorkflowRegistry as _WorkflowRegistry
+
+_SECRET = os.environ["AGNT5_WEBHOOK_SECRET_STRIPE"] = "whsec_seed"
 _client = Client(store="sqlite:///seed.db")
+
+def _deliver(event, given):
+    \"\"\"What Stripe sends, and as it signs it.\"\"\"
+    now, data = str(int(_time.time())), dict(object=given)
+    body = json.dumps(dict(id="evt_1", type=event, data=data)).encode()
+    mac = _hmac.new(_SECRET.encode(), f"{{now}}.".encode() + body, _hashlib.sha256).hexdigest()
+    return _client.deliver_webhook("stripe", {{"Stripe-Signature": f"t={{now}},v1={{mac}}"}}, body)
+
+def _run(kind, name, given):
+    \"\"\"Start it by its trigger if it has one, and wait; a second time it is the same run.\"\"\"
+    key, component = f"seed-{{name}}", _WorkflowRegistry.get(name)
+    specs = component.triggers.specs if component is not None else ()
+    if not specs:
+        again = dict(session_id="one-session", idempotency_key=key, timeout=40)
+        return _client.run(name, given, kind, **again)
+    if specs[0].trigger_type == "webhook":
+        (submitted,) = _deliver(specs[0].event_name.removeprefix("stripe."), given).runs
+    else:
+        (submitted,) = _client.emit_event(specs[0].event_name, given, dedupe_id=key)
+    return _client.wait_for_result(submitted.run_id, 40)
+
 for _kind, _name, _input in json.loads({todo!r}):
-    _response = _client.run(_name, _input, _kind, idempotency_key=f"seed-{{_name}}", timeout=40)
+    _response = _run(_kind, _name, _input)
     if _response.status == "paused":
         _client.resume(_response.run_id, "approve")
         _response = _client.wait_for_result(_response.run_id, 40)
     _output = json.dumps(_response.output, default=lambda value: type(value).__name__)
     print(json.dumps([_name, str(_response.status), _output, str(_response.error)]))
 """
+FRAGMENT = """
+@workflow
+async def fragment(ctx: WorkflowContext, doc_ids: list[str]) -> list:
+    names = dict(ctx=ctx, process_document=process_document, doc_ids=doc_ids)
+    # As a notebook runs a cell that awaits at its top.
+    await eval(compile({code!r}, "fragment", "exec", 0x2000), names)
+    return names["outputs"]
+"""
+"""What is around a snippet that awaits outside of a function."""
+
 CLIENT_ENDING = """
 if "result" in globals():
     result.raise_for_status()
@@ -170,6 +205,27 @@ def stubs(code: str, also: set[str]) -> str:
         lines += [f"@_function(name={name!r})", f"async def {name}(**given):"]
         lines.append(f"    return _effect({name!r})")
     return "\n".join(lines) + "\n"
+
+
+def whole(all_snippets: list[str], index: int) -> str:
+    """A snippet as it is; a fragment with what it goes on with, inside of a workflow."""
+    code = all_snippets[index]
+    if (
+        any(
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ImportFrom)
+            for node in tree_of(code).body
+        )
+        or "await " not in code
+    ):
+        return code
+    used = {node.id for node in ast.walk(tree_of(code)) if isinstance(node, ast.Name)}
+    known = [other for other in all_snippets if used & set(components(other, INPUTS | SAMPLES))]
+    functions = [
+        ast.unparse(node)
+        for node in tree_of(known[0]).body
+        if isinstance(node, ast.AsyncFunctionDef) and node.name in used
+    ]
+    return "\n".join([*functions, FRAGMENT.format(code=code)])
 
 
 def program_with_stubs(code: str, only: str | None = None) -> str:

@@ -49,6 +49,7 @@ import time as _time
 import agnt5.actors.clock as _clock
 from agnt5 import task as _task, workflow as _workflow
 from agnt5.function import Function as _Function
+from agnt5.scopes import Operation as _Operation
 
 _call_function = _Function.call
 
@@ -59,6 +60,16 @@ def _call(self, info, args, kwargs):
     return _call_function(self, info, args, kwargs)
 
 _Function.call = _call
+
+_call_state = _Operation.call
+
+async def _use_state(self, *given):
+    """Sessions, too: die when what was asked has been done, but is not yet on record in the run."""
+    answer = await _call_state(self, *given)
+    _effect(self.label)
+    return answer
+
+_Operation.call = _use_state
 
 _ANSWER = {
     "id": "a-1", "order_id": "o-1", "customer_id": "c-1", "customer_email": "c@example.com",

@@ -92,19 +92,27 @@ class Attempts:
         op = actor.state.open.get(key)
         if op is None or op.attempt != info.attempt or op.phase is not OpPhase.RUNNING:
             return
-        if not isinstance(result, Absent) and result.after is not None:
+        if isinstance(result, Absent):
+            actor.command(c.ReportAbsent(key, info.attempt))
+            return
+        if result.after is not None:
             try:
                 actor.check_size(result.after, f"changed arguments of step {key!r}")
             except PayloadError as error:
                 result = Failure(error, retryable=False)
         if isinstance(result, Success):
             self._hold(key, result.value)
-            taken, after = result.duration_us, result.after
-            report = c.ReportSuccess(key, info.attempt, result.output, taken, after)
-            report.state, report.deleted = result.state, result.deleted
-            actor.command(report)
-        elif isinstance(result, Absent):
-            actor.command(c.ReportAbsent(key, info.attempt))
+            actor.command(
+                c.ReportSuccess(
+                    key,
+                    info.attempt,
+                    result.output,
+                    result.duration_us,
+                    result.after,
+                    result.state,
+                    result.deleted,
+                )
+            )
         else:
             recorded = encode_error(result.error)
             self._hold(key, (recorded, result.error))

@@ -99,10 +99,11 @@ class Guard(Coroutine[Any, Any, Any]):
     has left memory.
     """
 
-    __slots__ = ("_coro", "_started", "script", "task", "waiting_on")
+    __slots__ = ("_coro", "_started", "path", "script", "task", "waiting_on")
 
-    def __init__(self, script: Body, coro: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, script: Body, coro: Coroutine[Any, Any, Any], path: str) -> None:
         self._coro = coro
+        self.path = path
         self._started = False
         self.script = script
         self.task: asyncio.Task[Any] | None = None
@@ -222,7 +223,7 @@ def spawn(
     if asyncio.isfuture(coro):
         # TaskGroup.create_task(ctx.step(...)): a step is a future, a task wants a coroutine.
         coro = _result_of(coro)
-    guard = Guard(branch.script, coro)
+    guard = Guard(branch.script, coro, branch.path)
     context = kwargs.pop("context", None) or copy_context()
     context.run(CURRENT.set, branch)
     task = make(loop, guard, context=context, **kwargs)

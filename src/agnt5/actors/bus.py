@@ -302,7 +302,7 @@ class Bus(Workshop):
 
     def _restart(self, run_id: str) -> None:
         if not self.closing and run_id not in self.runs:
-            self._load(run_id)
+            self._load(run_id).is_again = True
 
     def _give_up(self, run_id: str, error: BaseException) -> None:
         lines = "".join(traceback.format_exception(error, limit=-5))

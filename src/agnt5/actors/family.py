@@ -22,7 +22,7 @@ from agnt5.events.log import Append, Chain
 from agnt5.events.projections import settled_row_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.events.run.children import owes, report_of, unwanted
+from agnt5.events.run.children import left_alone, owes, report_of, unwanted
 from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.exceptions import (
     AGNT5Error,
@@ -77,6 +77,8 @@ class Family:
         self._reader = reader
         self._starting: dict[str, list[Done]] = {}
         """Children that are being started, and who wants them stopped once they are there."""
+        self._expected: dict[str, list[Done]] = {}
+        """Who must know that a child is there."""
         self._errands: dict[str, int] = {}
         """How many children of a run are being started or cancelled now."""
         self._orphans: set[str] = set()
@@ -92,8 +94,10 @@ class Family:
 
     # A parent's wishes.
 
-    def start(self, parent: RunState, child: f.ChildStarted) -> None:
+    def start(self, parent: RunState, child: f.ChildStarted, there: Done | None = None) -> None:
         """See to it that a child is there; if it has ended already, its end is reported."""
+        if there is not None:
+            self._expected.setdefault(child.child_run_id, []).append(there)
         if child.child_run_id not in self._starting:
             self._starting[child.child_run_id] = []
             self._set_out(parent.run_id)
@@ -135,14 +139,14 @@ class Family:
     # A run has ended.
 
     def hand_over(self, state: RunState) -> None:
-        """Report the end of a run to its parent, and ask the children that it leaves to stop."""
+        """Tell its parent of the end of a run, and its children: to stop, or to go on alone."""
         queued, terminal = state.queued, _terminal_of(state)
         if queued is None or terminal is None:
             return
-        left = unwanted(state)
+        left, alone = unwanted(state), left_alone(state)
         to_parent = queued.parent_run_id if state.run_id not in self._orphans else None
         self._orphans.discard(state.run_id)
-        open_ends = len(left) + (to_parent is not None)
+        open_ends = len(left) + len(alone) + (to_parent is not None)
         all_known = True
 
         def done(known: bool) -> None:
@@ -158,6 +162,8 @@ class Family:
         for child in left:
             self._orphans.add(child.child_run_id)
             self.cancel(state.run_id, child, done)
+        for child in alone:
+            self.start(state, child, done)
         if not open_ends:
             self._settle(state)
 
@@ -252,6 +258,8 @@ class Family:
 
     def _forget(self, parent: RunState, child: f.ChildStarted) -> list[Done]:
         self._came_back(parent.run_id)
+        for there in self._expected.pop(child.child_run_id, ()):
+            there(True)
         return self._starting.pop(child.child_run_id, [])
 
     def _set_out(self, run_id: str) -> None:

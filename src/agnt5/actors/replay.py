@@ -103,7 +103,7 @@ class Replay:
 
     def finish(self) -> bool:
         """The body has ended: whether the history ends there, too."""
-        return self._walk.finish()
+        return self._walk.finish({guard.path for guard in self._body.guards})
 
     def unrecorded(self) -> list[c.RunCommand]:
         """What the log does not hold: waits that were given up, then new calls, in their order."""

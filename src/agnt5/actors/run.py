@@ -24,7 +24,7 @@ from agnt5.actors.timers import Deadline, Timers
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
-from agnt5.events.run.decider import resume
+from agnt5.events.run.decider import react, resume
 from agnt5.events.run.recovery import is_unknown
 from agnt5.events.run.report import not_served_report
 from agnt5.events.run.state import Phase, fold
@@ -64,6 +64,8 @@ class RunActor(EventSourced):
         self._leaving = False
         self._frozen = False
         self._rejected = False
+        self.is_again = False
+        """The incarnation before has failed, perhaps before it could tell what it had written."""
         self.visitors = 0
         """How many look at the body just now: it does not leave memory."""
 
@@ -78,6 +80,8 @@ class RunActor(EventSourced):
         for answer in state.updates.values():
             if answer is not None:
                 self._house.answered(self, answer)
+        if self.is_again and state.is_finished:
+            self._tell_end_again(history)
         if state.phase is Phase.RUNNING and begin:
             self._begin(history)
             for effect in resume(state):
@@ -85,6 +89,12 @@ class RunActor(EventSourced):
             if any(map(is_unknown, state.open.values())):
                 self.tell(c.Recover())
             self.at_rest()
+
+    def _tell_end_again(self, history: Sequence[tuple[f.RunFact, int]]) -> None:
+        terminal = next(fact for fact, _ in reversed(history) if isinstance(fact, f.Terminal))
+        for effect in react(self.state, terminal):
+            if isinstance(effect, e.HandOver | e.Announce):
+                self.perform(effect)
 
     def resume_suspended(
         self,

@@ -24,7 +24,7 @@ from agnt5.actors.branch import CURRENT, Branch, Guard, StepFuture, look_at, spa
 from agnt5.actors.handlers import Handlers
 from agnt5.actors.outcomes import last_command, settle
 from agnt5.actors.parkable import waits_only_for
-from agnt5.actors.ports import AttemptInfo, Channel, Definition, FunctionWork, Work
+from agnt5.actors.ports import After, AttemptInfo, Channel, Definition, FunctionWork, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
 from agnt5.actors.streams import Streams
@@ -343,6 +343,10 @@ class Script:
     def _hand(self, delivery: Delivery, at: int) -> None:
         self.time = max(self.time, at)
         match delivery:
+            case f.StepCompleted():
+                if delivery.state or delivery.deleted:
+                    self.values.take(delivery)
+                self._resolve(delivery, delivery.after)
             case f.RunCancelRequested():
                 if self.main is not None:
                     self.main.cancel()
@@ -350,14 +354,16 @@ class Script:
                 self.handlers.deliver(delivery)
             case f.StateChanged():
                 self.values.take(delivery)
+            case f.StepFailed():
+                self._resolve(delivery, delivery.after)
             case _:
-                if isinstance(delivery, f.StepCompleted):
-                    self.values.take(delivery)
-                future = self._futures.pop(delivery.key, None)
-                after = getattr(delivery, "after", None)
-                original = self._works.settle(delivery.key, after)
-                if future is not None and not future.done():
-                    settle(future, delivery, original)
+                self._resolve(delivery, None)
+
+    def _resolve(self, outcome: f.Outcome, after: After | None) -> None:
+        future = self._futures.pop(outcome.key, None)
+        original = self._works.settle(outcome.key, after)
+        if future is not None and not future.done():
+            settle(future, outcome, original)
 
     def _go_live(self, replay: Replay) -> None:
         self._replay = None
@@ -379,14 +385,14 @@ class Script:
         if self.closed:
             look_at(task)
             return
-        if self._replay is not None:
-            if not self._replay.finish():
-                error = None if task.cancelled() else task.exception()
-                how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
-                self._diverge(how)
-                return
-            self._replay.close()
-            self._replay = None
+        if self._replay is not None and not self._replay.finish():
+            error = None if task.cancelled() else task.exception()
+            how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
+            self._diverge(how)
+            return
         self.frozen = True
+        if self._replay is not None:
+            # What it said and asked for since its last outcome comes before its end, as live.
+            self._go_live(self._replay)
         where = f"result of {self._definition.kind} {self._definition.name!r}"
         self._channel.command(last_command(task, self._channel.encode, where))

@@ -65,6 +65,21 @@ def batch_branch(branch: str, name: str, occurrence: int) -> str:
     return f"{branch}/batch:{name}@{occurrence}"
 
 
+def may_call(key: str, branch: str) -> bool:
+    """Whether this call can come of a task of this branch, or of what that may still begin.
+
+    >>> may_call("/0:fetch#0", "/0"), may_call("/0/1:fetch#0", "/0"), may_call("/01:f#0", "/0")
+    (True, True, False)
+    >>> may_call("/0:plan#0>:fetch#0", "/0"), may_call(":plan#0>:fetch#0", ":plan#0>")
+    (True, True)
+    >>> may_call("@charge:order-7", "/0"), may_call(":plan#0>@charge:order-7", "/0")
+    (True, False)
+    """
+    if key.startswith(branch) and (branch.endswith(SCOPE) or key[len(branch)] in ":/"):
+        return True
+    return key.startswith(f"{branch[: branch.rfind(SCOPE) + 1]}@")
+
+
 def scope_of(key: str) -> str:
     """The branch in which an inline step's own durable calls live."""
     return key + SCOPE

@@ -8,7 +8,7 @@ from dataclasses import replace
 from agnt5.events.entity.facts import EntityCallCompleted, EntityFact
 from agnt5.events.entity.streams import call_place, call_scope
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.run.children import owes, unwanted
+from agnt5.events.run.children import left_alone, owes, unwanted
 from agnt5.events.run.facts import (
     OperationCancelled,
     RunCancelled,
@@ -92,6 +92,8 @@ def _still_owes(state: RunState, others: dict[str, RunState]) -> bool:
         parent = others.get(queued.parent_run_id)
         if parent and not parent.is_finished and (queued.parent_key or "") in parent.children:
             return True
+    if any(child.child_run_id not in others for child in left_alone(state)):
+        return True
     left = [others.get(child.child_run_id) for child in unwanted(state)]
     return any(child and not child.is_finished and not child.cancel_requested for child in left)
 

@@ -103,7 +103,8 @@ class TestAsk:
         subject.when(c.AbandonOperation("pay")).then(f.OperationCancelled(key="pay"))
         evolve(subject.state, f.OperationCancelled(key="pay"), NOW)
         assert not subject.state.open
-        subject.when(c.SubmitAnswer("retry", ASKED)).then()
+        late = subject.when(c.SubmitAnswer("retry", ASKED))
+        late.refuses(InvalidInputError, "waits no more for an answer")
 
     def test_the_deadline_of_the_step_closes_the_question(self):
         subject = guarded("ask", asked(), deadline=NOW)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from tests.events.run.spec import (
     CANCEL,
@@ -238,3 +240,52 @@ def test_whether_an_earlier_pass_went_on_from_here():
     outside.ask("a")
     outside.ask("b")
     assert not outside.went_on(())
+
+
+def test_every_request_waits_and_every_outcome_is_handed_out():
+    """A new kind of fact must be made known to the walk."""
+    for kind in get_args(f.Request):
+        subject = Walk(running().state, [kind.model_construct(key="a", about=None)])
+        assert subject.advance() is None
+        assert not subject.is_over, kind
+    for kind in get_args(f.Outcome):
+        outcome = kind.model_construct(key="a", about=None)
+        assert Walk(running().state, [outcome]).advance() is outcome, kind
+
+
+class TestTheEndOfTheBody:
+    """What a task that it has left behind would still ask for is nothing that it must wait for."""
+
+    LEFT = (step("/0:a#0"), done("/0:a#0"), step("/0/1:b#0"))
+
+    def test_a_body_alone_must_have_asked_for_everything(self):
+        assert not walk(*self.LEFT).finish()
+        assert not walk(*self.LEFT).finish({"/1", "/01"})
+        assert walk().finish()
+
+    def test_what_a_living_task_or_its_own_would_ask_for_is_passed(self):
+        subject = walk(*self.LEFT)
+        assert subject.finish({"/0"})
+        assert subject.is_over
+
+    def test_what_only_an_ended_task_would_ask_for_is_missed(self):
+        subject = walk(*self.LEFT)
+        assert not subject.finish({"/0/1"})
+        assert subject.expected == self.LEFT[0]
+
+    def test_the_calls_of_the_body_itself_are_missed(self):
+        subject = walk(*self.LEFT, step(":m#0"))
+        assert not subject.finish({"/0"})
+        assert subject.expected == step(":m#0")
+
+    def test_any_task_may_give_up_a_call_that_was_made(self):
+        facts = (step(":m#0"), f.OperationCancelled(key=":m#0"))
+        for alive, passed in (({"/0"}, True), (set(), False)):
+            subject = walk(*facts)
+            subject.ask(":m#0")
+            assert subject.finish(alive) is passed
+
+    def test_a_key_that_was_chosen_may_be_of_any_task_of_its_scope(self):
+        assert walk(step("@pay:7")).finish({"/0"})
+        assert not walk(step("@pay:7")).finish({":plan#0>"})
+        assert walk(step(":plan#0>@pay:7")).finish({":plan#0>/0"})

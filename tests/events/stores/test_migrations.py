@@ -10,14 +10,14 @@ from agnt5.events.stores import sqlite_schema
 from agnt5.events.stores.sqlite import SqliteLog
 
 
-def test_runs_of_the_first_schema_have_no_queue(tmp_path, monkeypatch):
+def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeypatch):
     path = tmp_path / "old.db"
-    old = ("queue", "priority")
+    added = ("owes", "queue", "priority")
     connection = sqlite3.connect(path, isolation_level=None)
     with monkeypatch.context() as patched:
         patched.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
         sqlite_schema.migrate(connection, str(path))
-    columns = [name for name in sqlite_schema.RUN_COLUMNS if name not in old]
+    columns = [name for name in sqlite_schema.RUN_COLUMNS if name not in added]
     row = run_row("r1")
     marks = ",".join("?" * len(columns))
     connection.execute(

@@ -49,11 +49,17 @@ def unwanted(state: RunState) -> Sequence[f.ChildStarted]:
     ]
 
 
+def left_alone(state: RunState) -> Sequence[f.ChildStarted]:
+    """Children that outlive their parent: they must be there, whatever a crash cut short."""
+    return [child for child in state.children.values() if child.on_parent_end == "abandon"]
+
+
 def owes(state: RunState) -> bool:
-    """Whether a run that has ended owes other runs something: a report, or a request to stop."""
+    """Whether a run that has ended owes others something: a report, a start, a request to stop."""
     if not state.is_finished or state.queued is None:
         return False
-    return state.queued.parent_run_id is not None or bool(unwanted(state))
+    is_child = state.queued.parent_run_id is not None
+    return is_child or bool(unwanted(state) or left_alone(state))
 
 
 def owed_children(state: RunState) -> Sequence[e.RunEffect]:

@@ -330,7 +330,7 @@ def _settle(state: RunState, key: str) -> Operation:
     op = state.open.pop(key)
     state.busy.pop(key, None)
     state.settled[key] = op.kind is OpKind.INLINE
-    if op.kind is OpKind.STEP and op.phase is OpPhase.WAITING:
+    if op.recovery == "ask" and op.phase is OpPhase.WAITING:
         question = recovery_key(key, op.attempt)
         if state.open.pop(question, None) is not None:
             state.settled[question] = False

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 
-from agnt5.events.keys import SCOPE, enclosing_keys, is_of_update
+from agnt5.events.keys import SCOPE, enclosing_keys, is_of_update, may_call
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, is_covered
 
@@ -53,27 +53,12 @@ class Walk:
             match fact:
                 case f.UserInputRequested() | f.UserReplied() | f.UserInputExpired() if fact.about:
                     pass  # between the engine and a person; the body knows nothing of it
-                case (
-                    f.StepCompleted()
-                    | f.StepFailed()
-                    | f.TimerFired()
-                    | f.SignalConsumed()
-                    | f.SignalTimedOut()
-                    | f.UserReplied()
-                    | f.UserInputExpired()
-                    | f.ChildFinished()
-                ):
+                case _ if isinstance(fact, f.Outcome):
                     self._at += 1
                     if not self._covered(fact.key) or _has_state(fact):
                         return fact
                     continue
-                case (
-                    f.StepScheduled()
-                    | f.TimerScheduled()
-                    | f.SignalAwaited()
-                    | f.UserInputRequested()
-                    | f.ChildStarted()
-                ):
+                case _ if isinstance(fact, f.Request):
                     if not self._covered(fact.key):
                         if fact.key not in self._asked:
                             return None
@@ -94,11 +79,13 @@ class Walk:
             self._at += 1
         return None
 
-    def finish(self) -> bool:
+    def finish(self, alive: Collection[str] = ()) -> bool:
         """The body has ended: walk to the end, if nothing is left that it should have asked for.
 
         Calls made inside an inline step that it left behind unsettled are nothing it should ask,
-        nor are those of the handler of an update, which ends with the body.
+        nor are those of the handler of an update, which ends with the body, nor those of tasks
+        that it left behind in these branches: the body waited for none of them, and how far they
+        have come by its end is a matter of real time.
         """
         while True:
             while self.advance() is not None:
@@ -107,9 +94,14 @@ class Walk:
                 return True
             key = getattr(self.expected, "key", "")
             outer = [k for k in enclosing_keys(key) if k in self._asked and k in self._state.open]
-            if not outer and not is_of_update(key):
+            if not outer and not is_of_update(key) and not self._left_behind(key, alive):
                 return False
             self._at += 1
+
+    def _left_behind(self, key: str, alive: Collection[str]) -> bool:
+        """Whether one of these branches could still make this call, or stop waiting for it."""
+        # Any task may give up a call that the body has made; only one of its branch can make it.
+        return bool(alive) and (key in self._asked or any(may_call(key, path) for path in alive))
 
     def went_on(self, said: Collection[str]) -> bool:
         """Whether what is left holds a call, a note or a give-up that the body has yet to make.
