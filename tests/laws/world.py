@@ -63,11 +63,8 @@ class Life:
         )
         self.executed: list[str] = []
         """Idempotency keys of the steps whose code began to run."""
-        self.asked_before = {
-            idempotency_key(RUN, fact.key)
-            for fact in world.disk.facts(RUN)
-            if isinstance(fact, f.StepScheduled)
-        }
+        self.settled_before = {idempotency_key(RUN, op) for _, op in world.disk.settled}
+        """Of the steps that had an outcome, or were given up, when it began."""
         self.active = 0
         self.over = False
         self.crashed = False
@@ -155,8 +152,9 @@ class World:
         life = self.life
         life.executed.append(key)
         topic = self._settled(key)
-        # An attempt that was just given up may begin in the very turn in which that is recorded.
-        just = topic != "StepCompleted" and key not in life.asked_before
+        # An attempt may begin in the very turn in which it is given up, or its deadline, which may
+        # have passed while nobody lived, is recorded.
+        just = topic != "StepCompleted" and key not in life.settled_before
         if topic is not None and not just and not life.over:
             self.wrong(f"{label} ran although the log holds its {topic}")
         return life
