@@ -30,7 +30,7 @@ class _Turn(SharedState):
         """Make the state of the session that of the run."""
         seen = await self._request("load", "", _load, "")
         self._before, self._known = seen["values"], seen["versions"]
-        self._script.values.change(self._before)
+        self._script.values.change("", self._before)
 
     async def end(self) -> None:
         """Write what was changed, if nobody else has changed it meanwhile.

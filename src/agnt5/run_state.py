@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from agnt5.actors.branch import CURRENT
 from agnt5.actors.ports import AttemptInfo
 from agnt5.actors.script import Script
 from agnt5.events.keys import operation_key
@@ -127,7 +128,10 @@ class BodyState(RunState):
         self._script = script
 
     def _values(self) -> Mapping[str, JsonValue]:
-        return self._script.values.now
+        branch = CURRENT.get()
+        # A query handler looks as nobody's branch: it sees what holds for the whole body.
+        place = "" if branch is None or branch.script is not self._script else branch.path
+        return self._script.values.seen_from(place)
 
     def _key(self, name: str) -> str:
         branch, label = self._script.place(), f"state:{name}"
@@ -136,12 +140,12 @@ class BodyState(RunState):
     def _set(self, name: str, value: JsonValue) -> None:
         script, key = self._script, self._key(name)
         script.check_size(value, f"state {name!r}")
-        script.values.change({name: value})
+        script.values.change(key, {name: value})
         script.note(StateChanged(key=key, name=name, value=value))
 
     def _delete(self, name: str) -> None:
         script, key = self._script, self._key(name)
-        script.values.change({}, (name,))
+        script.values.change(key, {}, (name,))
         script.note(StateChanged(key=key, name=name, deleted=True))
 
 

@@ -224,6 +224,95 @@ class TestRunState:
         live, replayed = asyncio.run(twice(MemoryLog(), body))
         assert live == replayed
 
+    async def test_what_a_step_under_way_sets_is_seen_beside_it_when_it_has_ended(self, store):
+        """Its own steps see it at once, as it does; what it deletes is treated alike."""
+
+        @function
+        async def look(ctx: FunctionContext) -> dict:
+            return ctx.state.to_dict()
+
+        passes = []
+
+        async def body(ctx):
+            passes.append(1)
+            ctx.state.set("old", 1)
+            is_set, may_end = asyncio.Event(), asyncio.Event()
+
+            async def inner():
+                ctx.state.set("new", 1)
+                ctx.state.delete("old")
+                seen = [ctx.state.to_dict(), await ctx.step(look)]
+                is_set.set()
+                await may_end.wait()
+                return seen
+
+            step = asyncio.ensure_future(ctx.step("inner", inner))
+            if len(passes) == 1:
+                await is_set.wait()
+            beside = [ctx.state.to_dict(), await ctx.step("beside", look)]
+            may_end.set()
+            return [beside, await step, ctx.state.to_dict()]
+
+        live, replayed = await twice(store, body)
+        old, new = {"old": 1}, {"new": 1}
+        assert live == replayed == [[old, old], [new, new], new]
+
+    async def test_what_a_step_has_set_that_is_given_up_stays(self, store):
+        async def body(ctx):
+            async def inner():
+                ctx.state.set("new", 1)
+                await ctx.wait_for_signal("never")
+
+            step = ctx.step("inner", inner)
+            await ctx.sleep(0.01)
+            step.cancel()
+            return ctx.state.to_dict()
+
+        live, replayed = await twice(store, body)
+        assert live == replayed == {"new": 1}
+
+    @settings(deadline=None)
+    @given(
+        st.lists(
+            st.recursive(
+                st.sampled_from(["set", "delete", "read", "step"]),
+                lambda deeper: st.tuples(
+                    st.lists(deeper, min_size=1, max_size=3), st.lists(deeper, max_size=3)
+                ),
+                max_leaves=12,
+            ),
+            max_size=4,
+        )
+    )
+    def test_a_replay_sees_the_same_beside_steps_under_way(self, program):
+        """Steps within steps, each beside a branch that reads and writes as well."""
+        FunctionRegistry.clear()
+        WorkflowRegistry.clear()
+
+        @function
+        async def look(ctx: FunctionContext) -> dict:
+            return ctx.state.to_dict()
+
+        async def play(ctx, part, path):
+            seen = []
+            for n, what in enumerate(part):
+                match what:
+                    case "set":
+                        ctx.state.set("a", f"{path}/{n}")
+                    case "delete":
+                        ctx.state.delete("a")
+                    case "read":
+                        seen.append(ctx.state.to_dict())
+                    case "step":
+                        seen.append(await ctx.step(look))
+                    case under_way, beside:
+                        inner = ctx.step("in", lambda p=under_way, n=n: play(ctx, p, f"{path}/{n}"))
+                        seen.append(await asyncio.gather(inner, play(ctx, beside, f"{path}|{n}")))
+            return [*seen, ctx.state.to_dict()]
+
+        live, replayed = asyncio.run(twice(MemoryLog(), lambda ctx: play(ctx, program, "")))
+        assert live == replayed
+
 
 class TestSharedState:
     async def test_it_outlives_the_run_and_belongs_to_the_session(self, store):

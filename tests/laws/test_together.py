@@ -154,15 +154,12 @@ def test_newer_code_with_patches_goes_on_anywhere(latency, park_after):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="what an inline step sets is seen beside it before the log has it in its order",
-)
 def test_what_a_step_under_way_has_set_is_read_the_same_again():
-    """A branch reads state that a step under way in another branch has set just now.
+    """A branch reads state while a step under way in another branch has set some just now.
 
-    The reader's outcome lies on the log before the write, but was handed over after it; the replay,
-    which does not enter the step again, hands over in the order of the log.
+    The reader's outcome lies on the log before the write, but is handed over after it; a replay,
+    which does not enter the step again, hands over in the order of the log. So what the step sets
+    counts beside it only from the step's own outcome on.
     """
     world = run(verdict("beside", name="sink_beside"))
     assert not world.problems, world.problems

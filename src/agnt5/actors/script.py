@@ -74,7 +74,7 @@ class Script:
         self.main: asyncio.Future[Any] | None = None
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
-        self.values = RunValues()
+        self.values = RunValues(state.settled)
         self.state = state
         self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
@@ -92,8 +92,7 @@ class Script:
         self._pump_scheduled = False
 
     def _replay_of(self, walk: Walk, stall_limit_s: float) -> Replay:
-        state = self.state
-        known = set(state.open) | set(state.settled) | state.noted
+        known = {*self.state.open, *self.state.settled, *self.state.noted}
         return Replay(
             walk, known, self, self._diverge, context=self._context, stall_limit_s=stall_limit_s
         )
@@ -163,8 +162,8 @@ class Script:
         command = None if replay is not None and replay.knows(key) else make_command()
         future = StepFuture(self, key)
         self._futures[key] = future
-        if self.values.now and isinstance(work, FunctionWork):
-            work.values = self.values.now
+        if isinstance(work, FunctionWork) and (values := self.values.seen_from(key)):
+            work.values = values
         if chosen:
             self._chosen[key] = future
         self._works.keep(key, work)
@@ -209,6 +208,7 @@ class Script:
         self._futures.pop(key, None)
         if self.closed:
             return
+        self.values.end(key)
         if self._replay is None:
             self._channel.command(c.AbandonOperation(key))
             return
@@ -360,6 +360,8 @@ class Script:
                 self._resolve(delivery, None)
 
     def _resolve(self, outcome: f.Outcome, after: After | None) -> None:
+        if self.state.settled.get(outcome.key):  # it was an inline step
+            self.values.end(outcome.key)
         future = self._futures.pop(outcome.key, None)
         original = self._works.settle(outcome.key, after)
         if future is not None and not future.done():
