@@ -21,6 +21,7 @@ from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
 from agnt5.conversations import Conversations
+from agnt5.crossing import ask_from_afar
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.run.retry import StepDefaults
@@ -329,7 +330,7 @@ class Runtime:
         self.check_process()
         if self.loop is None or self._bus is None:
             raise CLOSED
-        return asyncio.run_coroutine_threadsafe(ask(), self.loop).result()
+        return ask_from_afar(self.loop, ask).result()
 
     async def call_async(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run something on the runtime's loop, from whichever loop this is, and await it."""
@@ -338,7 +339,7 @@ class Runtime:
             raise CLOSED
         if asyncio.get_running_loop() is self.loop:
             return await ask()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self.loop))
+        return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
 def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
