@@ -8,7 +8,7 @@ import threading
 from contextlib import aclosing
 
 import pytest
-from tests.api.helpers import event_types, python, until
+from tests.api.helpers import event_types, python, turns, until
 
 from agnt5 import (
     AsyncClient,
@@ -260,6 +260,21 @@ async def test_a_slow_listener_is_waited_for_and_then_told_of_the_gap(monkeypatc
         assert texts == [f"w{n}" for n in range(50)]
         await until(lambda: not runtime._bus.runs)
         assert set(runtime._bus.streams.channels) <= {feed._tail.run_id}
+
+
+async def test_two_generators_that_wait_for_one_listener_both_go_on(monkeypatch):
+    monkeypatch.setattr(streams, "CAPACITY", 4)
+    channel = streams.Channel(0)
+    listener = streams.Listener(channel)
+    for n in range(4):
+        channel.add(streams.Entry("output.delta", "s", 0, "x", n, n, 0))
+    waiting = [asyncio.create_task(channel.room()) for _ in range(2)]
+    await turns()
+    assert not any(task.done() for task in waiting)
+    listener.take()
+    await turns()
+    assert all(task.done() for task in waiting)
+    assert not channel.impatient
 
 
 def _new(name, given):

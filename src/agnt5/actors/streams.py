@@ -91,7 +91,8 @@ class Channel:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while any(each.at <= self.first for each in self.listeners):
-                    self._moved = asyncio.Event()
+                    if self._moved is None or self._moved.is_set():
+                        self._moved = asyncio.Event()
                     await self._moved.wait()
         except TimeoutError:
             self.impatient = True
