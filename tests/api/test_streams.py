@@ -291,6 +291,15 @@ async def test_nothing_is_kept_of_runs_that_are_over(client, words):
     assert bus.streams.channels == {}
 
 
+async def test_nothing_is_kept_of_a_run_that_was_over_when_somebody_listened(client, words):
+    run_id = (await client.run("words")).run_id
+    bus = client.runtime._bus
+    await until(lambda: not bus.runs)
+    events = [each async for each in client.stream_run(run_id)]
+    assert events[-1].event_type == "run.completed"
+    assert bus.streams.channels == {}
+
+
 async def test_a_run_that_waits_for_a_person_ends_the_stream(client, words):
     @workflow
     async def asks(ctx):
