@@ -287,6 +287,9 @@ class Runs:
         replaces: tuple[str | None, str | None],
         waiter: asyncio.Future[RunState] | None,
     ) -> str:
+        if new.run_id and await self.look(self.bus.log.run_row, new.run_id):
+            # Before it has an actor, which would get the letters of the run that has the id.
+            raise _taken(new.run_id)
         bus = self.bus
         run_id = new.run_id or bus.ids.run_id()
         if run_id in bus.runs:

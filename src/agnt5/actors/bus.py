@@ -152,7 +152,8 @@ class Bus(Workshop):
 
     def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
-        may_begin = self.has_room and self._admission.admit(run_id, command.queue, begun=False)
+        is_free = self.has_room and not self._admission.waits(run_id)  # else it keeps its place
+        may_begin = is_free and self._admission.admit(run_id, command.queue, begun=False)
         actor = self.create(run_id)
         if may_begin:
             actor.tell(command, reply)
