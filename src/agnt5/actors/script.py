@@ -84,7 +84,7 @@ class Script:
         self._patches: dict[str, bool] = {}
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
-        self._works = Works(self, channel, context)
+        self._works = Works(self, channel, context, self.values.made_by)
         self._outcomes: deque[tuple[Delivery, int]] = deque()
         self._next: tuple[Delivery, int] | None = None
         self._rest = Rest(self, self._pump, context)
@@ -344,7 +344,7 @@ class Script:
         self.time = max(self.time, at)
         match delivery:
             case f.StepCompleted():
-                if delivery.state or delivery.deleted:
+                if self.replaying or not self.state.settled.get(delivery.key):  # else it ran here
                     self.values.take(delivery)
                 self._resolve(delivery, delivery.after)
             case f.RunCancelRequested():

@@ -1,7 +1,9 @@
 """The state of a run as its body has made it so far: rebuilt by running the body again.
 
 What an inline step sets is seen by the step itself at once, and beside it only when its outcome is
-handed over: a replay, which does not enter the step again, hands over in the order of the log.
+handed over: a replay, which does not enter the step again, hands over in the order of the log. What
+came of the writes within it is recorded with its outcome: their order in the log is not that in
+which those of steps within the step were seen.
 """
 
 from __future__ import annotations
@@ -49,10 +51,17 @@ class RunValues:
         writes.update((name, (value,)) for name, value in values.items())
         self._write([outer for outer in enclosing_keys(place) if outer not in self._ended], writes)
 
+    def made_by(self, key: str) -> tuple[dict[str, JsonValue] | None, list[str] | None]:
+        """What an inline step that is about to end has set, and what it has deleted."""
+        writes = self._under_way.get(key) or {}
+        made = {name: value[0] for name, value in writes.items() if value is not None}
+        return made or None, [name for name, value in writes.items() if value is None] or None
+
     def take(self, fact: f.StepCompleted | f.StateChanged) -> None:
         """What a step has made of it, or a part of the body that no replay runs again."""
         place = self._place_of(fact.key)
         if isinstance(fact, f.StepCompleted):
+            self._under_way.pop(fact.key, None)
             self.change(place, fact.state or {}, fact.deleted or ())
         elif fact.deleted:
             self.change(place, {}, (fact.name,))
@@ -73,7 +82,7 @@ class RunValues:
         return key if outermost is None else scope_of(outermost)
 
     def _write(self, outer: list[str], writes: _Writes) -> None:
-        if outer:
+        if outer and writes:
             self._under_way.setdefault(outer[-1], {}).update(writes)
         else:
             self.now = _applied(self.now, writes)

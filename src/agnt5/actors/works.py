@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context, copy_context
+
+from pydantic import JsonValue
 
 from agnt5.actors.branch import Body, Branch, spawn
 from agnt5.actors.images import made_of
 from agnt5.actors.outcomes import inline_failure, inline_report
 from agnt5.actors.ports import After, Channel, FunctionWork, InlineWork, Work
 from agnt5.events.keys import scope_of
+from agnt5.events.run import commands as c
 from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
+
+Made = tuple[dict[str, JsonValue] | None, list[str] | None]
+"""What an inline step has set in the state of the run, and what it has deleted there."""
 
 
 class Works:
     """What one body has asked for, by key: work not settled yet, inline steps under way, values."""
 
-    def __init__(self, body: Body, channel: Channel, context: Context) -> None:
+    def __init__(
+        self, body: Body, channel: Channel, context: Context, made_by: Callable[[str], Made]
+    ) -> None:
         self.inline: dict[str, asyncio.Future[None]] = {}
         self._body = body
         self._channel = channel
         self._context = context
+        self._made_by = made_by
         self._works: dict[str, Work] = {}
         self._contexts: dict[str, Context] = {}
         self._values: dict[str, object] = {}
@@ -95,5 +105,7 @@ class Works:
                 self._channel.check_size(report.after, f"changed arguments of step {key!r}")
             except PayloadError as error:
                 held, report = inline_failure(key, error)
+        if isinstance(report, c.ReportSuccess):
+            report.state, report.deleted = self._made_by(key)
         self._values[key] = held
         self._channel.command(report)
