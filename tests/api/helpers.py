@@ -128,12 +128,17 @@ def waits_for_machine(runtime: Runtime) -> bool:
     )
 
 
+def _replays(runtime: Runtime) -> bool:
+    scripts = [actor.script for actor in runtime._bus.runs.values()]
+    return any(script is None or script.replaying for script in scripts)
+
+
 async def play(runtime: Runtime, clock: Any, over: Callable[[], Any], seconds: float = 20) -> None:
     """Let a manual clock jump from alarm to alarm until something is true."""
     async with asyncio.timeout(seconds):
         while not over():
+            # A run that another thread is reading, or that replays, has yet to set its alarms.
+            at_rest = not (waits_for_machine(runtime) or _replays(runtime))
             await written(runtime)
-            if over():
-                return
-            if waits_for_machine(runtime) or not clock.jump():
+            if not over() and not (at_rest and clock.jump()):
                 await asyncio.sleep(0.001)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.api.helpers import twice, until, written
 
@@ -313,6 +313,7 @@ class TestRunState:
             max_size=4,
         )
     )
+    @example([([(["set"], [(["read"], ["set"])])], [])])
     def test_a_replay_sees_the_same_beside_steps_under_way(self, program):
         """Steps within steps, each beside a branch that reads and writes as well."""
         FunctionRegistry.clear()

@@ -8,7 +8,7 @@ import threading
 from contextlib import aclosing
 
 import pytest
-from tests.api.helpers import event_types, python, until
+from tests.api.helpers import event_types, python, turns, until
 
 from agnt5 import (
     AsyncClient,
@@ -262,6 +262,21 @@ async def test_a_slow_listener_is_waited_for_and_then_told_of_the_gap(monkeypatc
         assert set(runtime._bus.streams.channels) <= {feed._tail.run_id}
 
 
+async def test_two_generators_that_wait_for_one_listener_both_go_on(monkeypatch):
+    monkeypatch.setattr(streams, "CAPACITY", 4)
+    channel = streams.Channel(0)
+    listener = streams.Listener(channel)
+    for n in range(4):
+        channel.add(streams.Entry("output.delta", "s", 0, "x", n, n, 0))
+    waiting = [asyncio.create_task(channel.room()) for _ in range(2)]
+    await turns()
+    assert not any(task.done() for task in waiting)
+    listener.take()
+    await turns()
+    assert all(task.done() for task in waiting)
+    assert not channel.impatient
+
+
 def _new(name, given):
     from agnt5.new_run import NewRun
 
@@ -273,6 +288,15 @@ async def test_nothing_is_kept_of_runs_that_are_over(client, words):
         await client.run("words")
     bus = client.runtime._bus
     await until(lambda: not bus.runs)
+    assert bus.streams.channels == {}
+
+
+async def test_nothing_is_kept_of_a_run_that_was_over_when_somebody_listened(client, words):
+    run_id = (await client.run("words")).run_id
+    bus = client.runtime._bus
+    await until(lambda: not bus.runs)
+    events = [each async for each in client.stream_run(run_id)]
+    assert events[-1].event_type == "run.completed"
     assert bus.streams.channels == {}
 
 
