@@ -14,8 +14,8 @@ from agnt5.payloads import decode, encode
 from agnt5.run_state import APPLIED, Applied, checked_name
 
 
-def _differs(one: JsonValue, other: JsonValue) -> bool:
-    # In Python True == 1 == 1.0; on the log they are three values.
+def differs(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two recorded values differ. In Python True == 1 == 1.0; here they are three."""
     return one != other or orjson.dumps(one) != orjson.dumps(other)
 
 
@@ -83,7 +83,7 @@ class UntypedState:
         for name, value in self._live.items():
             known = name in self._base
             encoded = encode(value, where=f"state {name!r} of {self._where}")
-            if not known or _differs(encoded, self._base[name]):
+            if not known or differs(encoded, self._base[name]):
                 found[name] = encoded
         return found, sorted(name for name in self._deleted if name in self._base)
 
@@ -172,7 +172,7 @@ class TypedState:
         changed = {
             name: value
             for name, value in now.items()
-            if name not in begun or _differs(value, begun[name])
+            if name not in begun or differs(value, begun[name])
         }
         return changed, sorted(name for name in begun if name not in now and name in self._base)
 
