@@ -17,6 +17,12 @@ from agnt5.events.run import commands as c
 from agnt5.registry import FunctionComponent, FunctionRegistry, WorkflowComponent
 
 
+def service_function(call: Call) -> FunctionComponent | None:
+    """The function of ``step("service", "function", ...)``, if it was called like that."""
+    named = call.args[0] if call.args else None
+    return FunctionRegistry.get(named) if isinstance(named, str) else None
+
+
 class StepCalls(BodyContext):
     """Steps: durable calls whose result is recorded once."""
 
@@ -114,10 +120,9 @@ class StepCalls(BodyContext):
         known = FunctionRegistry.get(name)
         if known is not None:
             return self._function(known, name, call)
-        if call.args and isinstance(call.args[0], str):
-            service = FunctionRegistry.get(call.args[0])
-            if service is not None:
-                return self._function(service, service.name, call.without_first())
+        service = service_function(call)
+        if service is not None:
+            return self._function(service, service.name, call.without_first())
         msg = (
             f"function {name!r} not found in registry. {FunctionRegistry.hint(name)}"
             " To checkpoint something under this name, pass an awaitable or a callable."
