@@ -107,7 +107,7 @@ def workflow_options(
     """
     _check_timeout(what, timeout)
     _check_texts(what, queue=queue, version=version)
-    _check_flags(what, enable_durability=enable_durability, chat=chat)
+    _check_flags(what, default=default, enable_durability=enable_durability, chat=chat)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
