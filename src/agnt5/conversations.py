@@ -39,6 +39,8 @@ Refusal = type[QueryError] | type[InvalidInputError]
 
 _LOOK_AGAIN_S = 0.001
 """Rare and short: only while a run that is asked something comes into memory."""
+_LATEST_S = 0.25
+"""Between two looks at a run that cannot come into memory: each one reads its log."""
 
 
 class Conversations:
@@ -206,6 +208,7 @@ class Conversations:
         self, run_id: str, look: Callable[[RunActor, Script], T], refusal: Refusal
     ) -> T:
         """Bring a run into memory and look at its body when that is at rest."""
+        pause_s = _LOOK_AGAIN_S
         while True:
             actor = await self._summoned(run_id, refusal)
             actor.visitors += 1
@@ -217,6 +220,9 @@ class Conversations:
                 actor.visitors -= 1
                 if not actor.visitors:
                     actor.at_rest()
+            # It is gone: it leaves, or its queue has no place for it, perhaps for long.
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LATEST_S)
 
     async def _summoned(self, run_id: str, refusal: Refusal) -> RunActor:
         actor = self._runs.bus.runs.get(run_id)
@@ -242,7 +248,6 @@ class Conversations:
                 if script.is_heard and not script.closed:
                     return script
             await asyncio.sleep(_LOOK_AGAIN_S)
-        await asyncio.sleep(_LOOK_AGAIN_S)
         return None
 
 
