@@ -154,6 +154,8 @@ class RunStreams:
         channel = listener.channel
         channel.version = max(channel.version, bus.durable_version(run_id))
         if run_id not in bus.runs:
+            # Nobody will say so when it leaves memory: the channel goes with its last listener.
+            bus.streams.left(run_id)
             last = await self._runs.look(bus.log.last, run_id)
             channel.version = max(channel.version, last.version if last else 0)
         tail = Tail(run_id, row.kind, offsets, after_version)
