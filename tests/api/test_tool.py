@@ -136,7 +136,7 @@ def test_a_later_tool_replaces_an_earlier_one_with_a_warning(caplog):
     @tool(name="same")
     def other(ctx): ...
 
-    assert "'same' is defined again" in caplog.text
+    assert "tool 'same' was defined again" in caplog.text
     assert ToolRegistry.get("same") is other is not first
     assert ToolRegistry.all() == {"same": other}
     # Functions have names of their own.
