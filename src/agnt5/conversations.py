@@ -31,6 +31,7 @@ from agnt5.exceptions import (
     StepTimeoutError,
     UpdateError,
 )
+from agnt5.names import check_name
 from agnt5.payloads import decode, decode_error
 from agnt5.runs import Runs
 
@@ -105,6 +106,10 @@ class Conversations:
             if value is not None and not isinstance(value, str):
                 msg = f"the {name} of an answer is a text or None, not {value!r}"
                 raise InvalidInputError(msg)
+            if value:
+                check_name(value, f"the {name} of an answer")
+        if answer:
+            check_name(answer, "an answer")
         about.answer = answer
         await self._runs.command(run_id, about)
 
@@ -112,7 +117,7 @@ class Conversations:
         self, run_id: str, name: str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> object:
         """What the handler of a query says. Nothing is written."""
-        _check_name(name, "query")
+        check_name(name, "the name of the query")
         where = f"query {name!r} of run {run_id}"
         encoded = self._runs.bus.encode([list(args), kwargs], f"arguments of {where}")
 
@@ -141,13 +146,13 @@ class Conversations:
         timeout: float | None,
     ) -> object:
         """Have the body do something, and wait for what it says about it."""
-        _check_name(name, "update")
+        check_name(name, "the name of the update")
         if timeout is not None:
             microseconds(timeout, "the timeout of an update")
         bus = self._runs.bus
         encoded = bus.encode(payload, f"payload of update {name!r}")
         unique = bus.ids.event_id() if update_id is None else update_id
-        _check_name(unique, "update_id")
+        check_name(unique, "update_id")
         command = c.SendUpdate(unique, name, encoded)
         answer: asyncio.Future[f.UpdateAnswered] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault((run_id, unique), [])
@@ -282,12 +287,6 @@ def _check_update(run_id: str, script: Script, command: c.SendUpdate) -> None:
         raise InvalidInputError(msg) from error
     if accepted is False:
         msg = f"run {run_id!r} refuses the update {command.name!r}: its validator says False"
-        raise InvalidInputError(msg)
-
-
-def _check_name(name: object, what: str) -> None:
-    if not isinstance(name, str) or not name:
-        msg = f"the name of the {what} must be a text that is not empty, not {name!r}"
         raise InvalidInputError(msg)
 
 
