@@ -7,6 +7,7 @@ import logging
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import pytest
 from tests.api.helpers import event_types, python, until, written
@@ -15,11 +16,13 @@ from agnt5 import (
     AsyncClient,
     Client,
     ConfigurationError,
+    FunctionContext,
     InvalidInputError,
     RunError,
     RunNotFoundError,
     Runtime,
     RuntimeClosedError,
+    WorkflowContext,
     function,
     workflow,
 )
@@ -72,6 +75,31 @@ def components():
 
 
 executed: list = []
+
+
+async def test_metadata_comes_back_as_it_was_given(store):
+    """To the body, to its steps, to children, and to clients."""
+    given = {"tags": ("a", "b"), "on": date(2026, 1, 2), "$": 1}
+
+    @function
+    async def step(ctx: FunctionContext) -> object:
+        return ctx.metadata
+
+    @function
+    async def inner(ctx: FunctionContext) -> object:
+        return ctx.metadata
+
+    @workflow
+    async def parent(ctx: WorkflowContext) -> list[object]:
+        return [ctx.metadata, await ctx.step(step), await ctx.child(step), await inner(ctx)]
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        response = await client.run("parent", {}, "workflow", metadata=given)
+        assert response.output == [given] * 4
+        assert response.metadata == given
+    context = FunctionContext(metadata={"$": 1})
+    assert context.metadata == {"$": 1}
 
 
 async def test_the_exact_events_of_a_function(client):
