@@ -126,8 +126,9 @@ def _check_timeout(what: str, timeout: float | None) -> None:
 
 def _check_texts(what: str, **texts: str | None) -> None:
     for option, text in texts.items():
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            msg = f"{what}: {option} takes a text that is not empty, not {text!r}"
+        good = isinstance(text, str) and text.strip() and text.isprintable()
+        if text is not None and not good:
+            msg = f"{what}: {option} takes a printable text that is not empty, not {text!r}"
             raise ConfigurationError(msg)
 
 
