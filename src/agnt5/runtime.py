@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from types import TracebackType, UnionType
 from typing import Any, Self, TypeVar
@@ -238,6 +238,7 @@ class Runtime:
         context.run(enter_runtime)
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
+        context.run(home.set, self)
         bus = Bus(
             beside_memory(log),
             self.runs.components,
@@ -374,6 +375,9 @@ def rebuild_index(store: str | None = None) -> int:
     finally:
         log.close()
 
+
+home: ContextVar[Runtime | None] = ContextVar("agnt5_home", default=None)
+"""The runtime in which the caller is executed, be it open or about to close."""
 
 open_runtimes: list[Runtime] = []
 """Of this process, and of the process from which it was forked."""

@@ -291,13 +291,18 @@ async def test_nothing_is_kept_of_runs_that_are_over(client, words):
     assert bus.streams.channels == {}
 
 
-async def test_nothing_is_kept_of_a_run_that_was_over_when_somebody_listened(client, words):
-    run_id = (await client.run("words")).run_id
-    bus = client.runtime._bus
+async def test_nothing_is_kept_of_those_who_listened_to_a_run_that_is_not_in_memory(client, words):
+    @workflow
+    async def waits(ctx):
+        return await ctx.wait_for_signal("go")
+
+    channels, bus = client.runtime._bus.streams.channels, client.runtime._bus
+    over = (await client.run("words")).run_id
+    parked = (await client.submit("waits", {}, "workflow")).run_id
     await until(lambda: not bus.runs)
-    events = [each async for each in client.stream_run(run_id)]
-    assert events[-1].event_type == "run.completed"
-    assert bus.streams.channels == {}
+    assert types(await all_of(client.stream_run(over)))[-1] == "run.completed"
+    await all_of(client.stream_run(parked), lambda event: event.event_type == "signal.awaited")
+    assert channels == {}
 
 
 async def test_a_run_that_waits_for_a_person_ends_the_stream(client, words):
