@@ -86,6 +86,7 @@ class Bus(Workshop):
     async def close(self, grace_s: float) -> None:
         """Let running attempts end within the grace, record everything, stop."""
         self.closing = True
+        self.tell_closing()
         self._admission.close()
         self._supervisor.close()
         self._parked.close()

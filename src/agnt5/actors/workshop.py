@@ -72,6 +72,11 @@ class Workshop(ABC):
         """Whether attempts run or wait."""
         return any(executor.is_busy for executor in (*self.executors.values(), *self._replaced))
 
+    def tell_closing(self) -> None:
+        """The house closes: an attempt that cannot use it any more is owed."""
+        for executor in (*self.executors.values(), *self._replaced):
+            executor.closing = True
+
     async def close_executors(self) -> None:
         """Cancel every attempt and let the threads end."""
         for executor in (*self.executors.values(), *self._replaced):
