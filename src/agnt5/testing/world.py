@@ -1,0 +1,238 @@
+"""Plays a schedule: one run, through its crashes, to its end, and says what came of it.
+
+A *life* is one incarnation of the runtime, from its opening to the end of everything or its crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from agnt5.exceptions import AGNT5Error, StoreError
+from agnt5.new_run import NewRun
+from agnt5.testing.disk import Disk, SimulatedLog
+from agnt5.testing.effects import RECORDER, Effect, Effects
+from agnt5.testing.faults import Dice
+from agnt5.testing.house import SimulatedRuntime
+from agnt5.testing.loop import NoRest, VirtualClock, VirtualLoop
+from agnt5.testing.outside import Outside
+from agnt5.testing.schedule import Crash, Schedule
+from agnt5.testing.subject import Subject
+
+RUN = "run-1"
+MOST_EVENTS = 20_000
+MOST_JUMPS = 200_000
+
+
+class ProcessDied(asyncio.CancelledError):
+    """Ends the code of a simulated process at the moment of its death."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """A crash that came to pass."""
+
+    crash: Crash
+    version: int
+    """How many events of the run were on record."""
+    lost: tuple[str, ...] = ()
+    """Topics of what was about to be recorded."""
+    effect: Effect | None = None
+    """What had just happened."""
+
+
+@dataclass
+class Life:
+    """One incarnation."""
+
+    number: int
+    log: SimulatedLog
+    runtime: SimulatedRuntime
+    over: asyncio.Future[str]
+    crash: Crash | None
+    effects: int = 0
+    closed: bool = False
+    begun: bool = field(default=False)
+
+    def end(self, how: str) -> None:
+        """It is over: ``ended``, ``died``, ``stuck`` or ``endless``."""
+        if not self.over.done():
+            self.over.set_result(how)
+
+
+class World:
+    """One schedule, one disk, all its lives."""
+
+    def __init__(self, subject: Subject, schedule: Schedule, loop: VirtualLoop) -> None:
+        self.subject = subject
+        self.schedule = schedule
+        self.loop = loop
+        self.disk = Disk()
+        self.effects: list[Effect] = []
+        self.sinks: dict[str, Effects] = {}
+        self.lives: list[Life] = []
+        self.deaths: list[Death] = []
+        self.how = "unfinished"
+        """``ended``, ``stuck`` (nothing will ever move again) or ``endless``."""
+        self._clock = VirtualClock(loop)
+        self._ghost: Life | None = None
+        """An incarnation that has lost the disk and does not know it yet."""
+
+    async def play(self) -> None:
+        """Play it."""
+        self._outside = Outside(self.disk, RUN, self.schedule.circumstances.moments)
+        crashes: list[Crash | None] = [*self.schedule.crashes, None]
+        for number, crash in enumerate(crashes):
+            life = self._new_life(number, crash)
+            self.how = await self._live(life)
+            if self.how != "died":
+                break
+        await self._lay_to_rest()
+
+    def _new_life(self, number: int, crash: Crash | None) -> Life:
+        around = self.schedule.circumstances
+        dice = Dice(around.seed)
+        log = SimulatedLog(self.disk, dice=dice, life=number)
+        runtime = SimulatedRuntime(
+            log,
+            self._clock,
+            dice=dice,
+            failing=around.failing,
+            prefix=f"life{number}.",
+        )
+        life = Life(number, log, runtime, self.loop.create_future(), crash)
+        log.dies = partial(self._dies, life)
+        log.on_death = lambda: life.end("died")
+        self.lives.append(life)
+        return life
+
+    async def _live(self, life: Life) -> str:
+        RECORDER.set(partial(self._record, life))
+        self.loop.at_rest = partial(self._at_rest, life)
+        await life.runtime.start()
+        opening = asyncio.ensure_future(self._open(life))
+        try:
+            how = await life.over
+        finally:
+            self.loop.at_rest = bool
+            self._outside.close()
+            opening.cancel()
+            await self._lay_to_rest()
+        if how == "died" and life.crash is not None and life.crash.when == "takeover":
+            self._ghost = life
+        else:
+            await self._close(life)
+        return how
+
+    async def _lay_to_rest(self) -> None:
+        ghost, self._ghost = self._ghost, None
+        if ghost is not None:
+            await self._close(ghost)
+
+    @staticmethod
+    async def _close(life: Life) -> None:
+        life.closed = True
+        life.log.bury()
+        await life.runtime.aclose(0)
+
+    async def _open(self, life: Life) -> None:
+        subject, runtime = self.subject, life.runtime
+        given = self.schedule.circumstances.input
+        new = NewRun(subject.name, given, subject.kind, RUN, **subject.given)
+        while not self.disk.log.has_stream(RUN):
+            try:
+                await runtime.runs.submit(new)
+            except StoreError:
+                if life.log.died or not life.log.is_owner:
+                    return
+                await asyncio.sleep(1.0)  # a full disk: try again
+            except AGNT5Error as error:
+                life.over.set_exception(error)
+                return
+        life.begun = True
+        self._outside.open(runtime)
+
+    def _dies(self, life: Life, number: int, recorded: bool, lost: tuple[str, ...]) -> bool:
+        crash = life.crash
+        if crash is None or crash.number != number or life.log.died:
+            return False
+        match crash.when:
+            case "before" if not recorded:
+                self._death(crash, lost)
+                return True
+            case "after" if recorded:
+                self._death(crash, ())
+                return True
+            case "takeover" if not recorded and self.disk.owner is life.log:
+                self._death(crash, lost)
+                self.disk.owner = None
+                life.end("died")
+        return False
+
+    def _death(self, crash: Crash, lost: tuple[str, ...], effect: Effect | None = None) -> None:
+        last = self.disk.log.last(RUN)
+        self.deaths.append(Death(crash, last.version if last else 0, lost, effect))
+
+    def _record(self, life: Life, sink: Effects, effect: Effect) -> None:
+        if life.closed or life.log.died:
+            raise ProcessDied
+        done = replace(effect, life=life.number)
+        if sink.name not in self.sinks:
+            self.sinks[sink.name] = sink
+            sink.clear()
+        self.effects.append(done)
+        sink.all.append(done)
+        number, life.effects = life.effects, life.effects + 1
+        crash = life.crash
+        if crash is not None and crash.when == "effect" and crash.number == number:
+            self._death(crash, (), done)
+            life.log.crash()
+            raise ProcessDied
+
+    def _at_rest(self, life: Life, has_alarm: bool) -> bool:
+        """Nothing is left to do: is it over, stuck, or may time pass?"""
+        runtime = life.runtime
+        if life.over.done():
+            return False
+        if self.disk.appends > MOST_EVENTS or self.loop.jumps > MOST_JUMPS:
+            life.end("endless")
+            return False
+        if RUN in self.disk.ended and not runtime.is_busy:
+            life.end("ended")
+            return False
+        if not has_alarm:
+            life.end("ended" if RUN in self.disk.ended else "stuck")
+            return False
+        return True
+
+
+def play(subject: Subject, schedule: Schedule) -> World:
+    """Play a schedule in an event loop of its own, on this thread, which must have none."""
+    loop = VirtualLoop()
+    loop.set_exception_handler(_ignored)
+    world = World(subject, schedule, loop)
+    logger = logging.getLogger("agnt5")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)  # what hundreds of dying processes say is no news
+    try:
+        try:
+            loop.run_until_complete(world.play())
+        except NoRest:
+            world.how = "endless"
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.at_rest = bool
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    finally:
+        logger.setLevel(level)
+        loop.close()
+    return world
+
+
+def _ignored(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What a dying process leaves behind is no news."""
