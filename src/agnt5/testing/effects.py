@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
 
 from agnt5.actors.branch import CURRENT
 from agnt5.actors.ports import UNDER_WAY

@@ -23,7 +23,7 @@ MOST_TURNS = 2_000_000
 """No body needs so many turns in a row between two jumps: it turns in a circle."""
 
 
-class NoRest(RuntimeError):
+class NoRestError(RuntimeError):
     """The program never waits: its loop turned far too often without time passing."""
 
 
@@ -36,6 +36,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """How often time has passed."""
         self.at_rest: Callable[[bool], bool] = lambda has_alarm: has_alarm
         """Asked when nothing is left to do, with whether an alarm is armed: may time pass?"""
+        self.patience_s: float | None = None
+        """How long, in real seconds, to wait for another thread before ``on_patience``."""
+        self.on_patience: Callable[[], None] = lambda: None
         super().__init__(_Idling(self))
         # Alarms that are due within the resolution ring together: here only those of one moment.
         self._clock_resolution = 1e-9
@@ -44,11 +47,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._time
 
-    def jump(self) -> None:
-        """Go on to the next alarm."""
+    def next_alarm(self) -> float | None:
+        """When the next alarm is due, in seconds of this loop."""
         alarms = cast("list[asyncio.TimerHandle]", getattr(self, "_scheduled", []))
-        if alarms:
-            self._time = max(self._time, alarms[0].when())
+        return alarms[0].when() if alarms else None
+
+    def jump(self, upto: float | None = None) -> None:
+        """Go on to the next alarm, or to this time."""
+        due_at = self.next_alarm() if upto is None else upto
+        if due_at is not None:
+            self._time = max(self._time, due_at)
             self.jumps += 1
 
     def run_in_executor(  # type: ignore[override]
@@ -80,7 +88,8 @@ class _Idling(selectors.BaseSelector):
             self._turns += 1
             if self._turns > MOST_TURNS:
                 self._turns = 0
-                raise NoRest(f"the event loop turned {MOST_TURNS:,} times and time did not pass")
+                said = f"the event loop turned {MOST_TURNS:,} times and time did not pass"
+                raise NoRestError(said)
             return self._real.select(0) if has_io else []
         self._turns = 0
         ready = self._real.select(IO_PATIENCE_S if has_io else 0)
@@ -94,11 +103,13 @@ class _Idling(selectors.BaseSelector):
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         if getattr(self._loop, "_ready", None):
             return []  # being asked, somebody found something to do
-        return self._real.select(None)
+        patience = self._loop.patience_s
+        ready = self._real.select(patience)
+        if not ready and patience is not None:
+            self._loop.on_patience()
+        return ready
 
-    def register(
-        self, fileobj: Any, events: int, data: Any = None
-    ) -> selectors.SelectorKey:
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """As the real one."""
         return self._real.register(fileobj, events, data)
 

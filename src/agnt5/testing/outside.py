@@ -25,10 +25,16 @@ _AGAIN_S = 1.0
 class Outside:
     """Everything that comes from outside, until it is acknowledged."""
 
-    def __init__(self, disk: Disk, run_id: str, moments: Sequence[Moment]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        run_id: str,
+        moments: Sequence[Moment],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._disk = disk
         self._run_id = run_id
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._start = self._loop.time()
         self._due = {n: each for n, each in enumerate(moments) if each.kind != "answer"}
         """Not acknowledged yet."""

@@ -65,7 +65,7 @@ class Regressions:
         return self.path
 
 
-def regressions_of(workflow: str, given: str | Path | None | bool) -> Regressions:
+def regressions_of(workflow: str, given: str | Path | bool | None) -> Regressions:
     """Where the schedules of this test are kept.
 
     Args:

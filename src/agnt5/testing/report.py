@@ -90,7 +90,9 @@ class Counterexample:
                 what = f"the first {times} with {each.error.__name__}, {how}"
                 lines.append(f"Failures  {each.function}: {what}")
         if around.seed:
-            lines.append(f"Lateness  by seed {around.seed}: appends, attempts and reports come late")
+            lines.append(
+                f"Lateness  by seed {around.seed}: appends, attempts and reports come late"
+            )
         lines += [f"Crash {n}   {_death(death)}" for n, death in enumerate(self.world.deaths, 1)]
         return "\n".join(lines)
 
@@ -149,7 +151,8 @@ def _cut(said: str) -> str:
 def _moment(moment: Moment) -> str:
     match moment.kind:
         case "signal":
-            return f"signal {moment.name!r} with {moment.value!r}, {moment.after_s:g} s after the start"
+            said = f"signal {moment.name!r} with {moment.value!r}"
+            return f"{said}, {moment.after_s:g} s after the start"
         case "answer":
             said = f"answer {moment.value!r} to {moment.name!r}"
             return f"{said}, {moment.after_s:g} s after the question"
@@ -183,7 +186,7 @@ def _said(fact: f.RunFact) -> str:
     return said if len(said) <= _WIDTH else f"{said[:_WIDTH]} ..."
 
 
-def _parts(fact: f.RunFact) -> Iterator[str]:
+def _parts(fact: f.RunFact) -> Iterator[str]:  # noqa: C901 - a flat match
     key = getattr(fact, "key", None)
     if isinstance(key, str):
         yield key.lstrip(":")

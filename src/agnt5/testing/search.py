@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.payloads import encode
@@ -88,7 +88,7 @@ class Search:
             one = self._example(data.draw)
             if one is not None:
                 found.append(one)
-                raise _Found
+                raise _FoundError
 
         quiet = settings(
             max_examples=self._budget.examples,
@@ -96,14 +96,14 @@ class Search:
             deadline=None,
             derandomize=False,
             phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=cast("list[HealthCheck]", [*HealthCheck]),
             verbosity=Verbosity.quiet,
             print_blob=False,
             report_multiple_bugs=False,
         )
         try:
             seed(self._budget.seed)(quiet(given(st.data())(example)))()
-        except (_Found, Flaky):
+        except (_FoundError, Flaky):
             return self._simplified(found[-1])
         return None
 
@@ -173,7 +173,7 @@ class Search:
         return Counterexample(world, seen, calm, found, self.tried, self._budget.seed)
 
 
-class _Found(Exception):
+class _FoundError(Exception):
     """Tells hypothesis that an example went wrong."""
 
 

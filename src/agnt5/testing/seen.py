@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from pydantic import JsonValue
 
 from agnt5.events.codec import decode_any
+from agnt5.events.entity.facts import ENTITY_FACTS
 from agnt5.events.entity.state import fold as fold_entity
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import Operation, RunState, fold
@@ -87,8 +88,9 @@ def look_at(world: World) -> Seen:
             name = "the state of the run" if run_id == RUN else f"the state of child {run_id}"
             seen.states[name] = canonical(values)
     for stream in world.disk.log.other_streams():
-        entity = fold_entity(decode_any(row) for row in world.disk.log.read(stream))
-        seen.states[stream] = canonical(entity.values)
+        facts = [decode_any(row) for row in world.disk.log.read(stream)]
+        of_entity = [fact for fact in facts if isinstance(fact, ENTITY_FACTS)]
+        seen.states[stream] = canonical(fold_entity(of_entity).values)
     return seen
 
 

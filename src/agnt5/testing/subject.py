@@ -73,9 +73,9 @@ def subject_of(tested: object, given: Mapping[str, Any]) -> Subject:
         kind = "function" if FunctionRegistry.get(tested.name) is tested else "workflow"
         return _checked(Subject(tested, kind, given))
     if isinstance(tested, type):
-        for component in WorkflowRegistry.all().values():
-            if getattr(component, "_cls", None) is tested:
-                return _checked(Subject(component, "workflow", given))
+        for each in WorkflowRegistry.all().values():
+            if getattr(each, "_cls", None) is tested:
+                return _checked(Subject(each, "workflow", given))
     if not isinstance(name, str):
         msg = f"crash_everywhere takes a workflow, a function or the name of one, not {tested!r}"
         raise ConfigurationError(msg)

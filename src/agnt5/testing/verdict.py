@@ -183,5 +183,3 @@ def _name(place: Place | None) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-

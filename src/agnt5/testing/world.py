@@ -17,7 +17,7 @@ from agnt5.testing.disk import Disk, SimulatedLog
 from agnt5.testing.effects import RECORDER, Effect, Effects
 from agnt5.testing.faults import Dice
 from agnt5.testing.house import SimulatedRuntime
-from agnt5.testing.loop import NoRest, VirtualClock, VirtualLoop
+from agnt5.testing.loop import NoRestError, VirtualClock, VirtualLoop
 from agnt5.testing.outside import Outside
 from agnt5.testing.schedule import Crash, Schedule
 from agnt5.testing.subject import Subject
@@ -78,12 +78,12 @@ class World:
         self.how = "unfinished"
         """``ended``, ``stuck`` (nothing will ever move again) or ``endless``."""
         self._clock = VirtualClock(loop)
+        self._outside = Outside(self.disk, RUN, schedule.circumstances.moments, loop)
         self._ghost: Life | None = None
         """An incarnation that has lost the disk and does not know it yet."""
 
     async def play(self) -> None:
         """Play it."""
-        self._outside = Outside(self.disk, RUN, self.schedule.circumstances.moments)
         crashes: list[Crash | None] = [*self.schedule.crashes, None]
         for number, crash in enumerate(crashes):
             life = self._new_life(number, crash)
@@ -166,11 +166,13 @@ class World:
             case "after" if recorded:
                 self._death(crash, ())
                 return True
-            case "takeover" if not recorded and self.disk.owner is life.log:
+            case "takeover" if not recorded and life.log.is_owner:
                 self._death(crash, lost)
                 self.disk.owner = None
                 life.end("died")
-        return False
+                return False
+            case _:
+                return False
 
     def _death(self, crash: Crash, lost: tuple[str, ...], effect: Effect | None = None) -> None:
         last = self.disk.log.last(RUN)
@@ -220,7 +222,7 @@ def play(subject: Subject, schedule: Schedule) -> World:
     try:
         try:
             loop.run_until_complete(world.play())
-        except NoRest:
+        except NoRestError:
             world.how = "endless"
         left = asyncio.all_tasks(loop)
         for task in left:
