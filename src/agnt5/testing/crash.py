@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from agnt5.exceptions import ConfigurationError
+from agnt5.testing.memory import Memory
 from agnt5.testing.regressions import Regressions, regressions_of
 from agnt5.testing.report import Counterexample
 from agnt5.testing.seen import Outcome
@@ -68,6 +70,7 @@ def crash_everywhere(
     check: Callable[[Outcome], object] | None = None,
     examples: int | None = None,
     most_crashes: int = 3,
+    forgets: Sequence[ModuleType] | None = None,
     seed: int = 0,
     regressions: str | Path | bool | None = None,
     **submitted: Any,
@@ -99,6 +102,10 @@ def crash_everywhere(
         examples: How many examples to draw; by default ``max_examples`` of the present profile of
             hypothesis. 0 draws none.
         most_crashes: Crashes in one drawn schedule, at most.
+        forgets: Modules whose globals a dying process forgets: plain values, containers and caches
+            are put back to what they were at the start. By default the module of the workflow; an
+            empty list for none. What must survive, as the outside world does, goes into
+            :class:`Effects` or an object of a class.
         seed: Of everything that is drawn; the same seed finds the same.
         regressions: Where to keep what was found, to try it first the next time: a file; by
             default one named after the test, under ``.agnt5/regressions`` or the folder that the
@@ -121,8 +128,9 @@ def crash_everywhere(
     ... async def twice(ctx, n: int) -> int:
     ...     return await ctx.step(add, await ctx.step(add, n))
     >>> print(crash_everywhere(twice, {"n": 1}, examples=0))
-    'twice' is not disproved by 13 schedules (12 single crashes: every place of the simplest run)
+    'twice' is not disproved by 19 schedules (18 single crashes: every place of the simplest run)
     """
+    __tracebackhide__ = True
     _check_submitted(submitted)
     subject = subject_of(tested, submitted)
     from agnt5.testing.draws import declared  # noqa: PLC0415 - hypothesis is heavy
@@ -130,9 +138,13 @@ def crash_everywhere(
 
     said = declared(subject, input, signals, answers, failures or {}, cancels=cancels)
     budget = Budget(_examples(examples), most_crashes, seed)
-    search = Search(subject, said, Rules(same, racy, check), budget)
+    memory = Memory([subject.function.__globals__] if forgets is None else forgets)
+    search = Search(subject, said, Rules(same, racy, check), budget, memory)
     kept = regressions_of(subject.name, regressions)
-    found = off_this_loop(lambda: search.counterexample(kept))
+    try:
+        found = off_this_loop(lambda: search.counterexample(kept))
+    finally:
+        memory.forget()
     if found is not None:
         raise DisprovedError(_completed(found, kept, subject))
     return Verdict(subject.name, search.tried, search.singles, search.is_exhaustive)

@@ -14,6 +14,7 @@ from agnt5.testing.schedule import Circumstances, Crash, Failing, Moment
 from agnt5.testing.subject import Subject
 
 DELAYS_S = (0.0, 0.5, 5.0, 60.0, 3600.0, 86_400.0)
+_MOST_TIMES = 20
 _MOST_FAILURES = 2
 _MOST_SEED = 2**16
 
@@ -124,10 +125,16 @@ def _is_error(error: object) -> bool:
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
-def draw_circumstances(draw: Draw, said: Declared) -> Circumstances:
+def delays(seen_s: Iterable[float]) -> list[float]:
+    """When things may come from outside: some times, and about when something happened before."""
+    near = {time + later for time in seen_s for later in (0.0, 1.0)}
+    return sorted({*DELAYS_S, *sorted(near)[:_MOST_TIMES]})
+
+
+def draw_circumstances(draw: Draw, said: Declared, delays_s: Sequence[float]) -> Circumstances:
     """Draw everything but the crashes."""
     given = {name: _value(draw, value) for name, value in said.input.items()}
-    delay = st.sampled_from(DELAYS_S)
+    delay = st.sampled_from(delays_s)
     moments = [Moment("signal", n, _value(draw, v), draw(delay)) for n, v in said.signals]
     moments += [Moment("answer", n, _value(draw, v), draw(delay)) for n, v in said.answers]
     if said.cancels:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
 from agnt5.actors.branch import CURRENT
 from agnt5.actors.ports import UNDER_WAY
@@ -41,10 +42,19 @@ class Effect:
         return f"{self.name}({self.details})"
 
 
-RECORDER: ContextVar[Callable[[Effects, Effect], None] | None] = ContextVar(
-    "agnt5_effects", default=None
-)
-"""The simulation that user code runs in."""
+class Recorder(Protocol):
+    """The simulation that user code runs in."""
+
+    def meet(self, sink: Effects) -> None:
+        """A sink is used: if it is new here, it begins empty."""
+        ...
+
+    def record(self, sink: Effects, effect: Effect) -> None:
+        """Something was done."""
+        ...
+
+
+RECORDER: ContextVar[Recorder | None] = ContextVar("agnt5_effects", default=None)
 
 
 class Effects:
@@ -83,9 +93,15 @@ class Effects:
         if both := self.exactly_once & self.any_number:
             msg = f"effects cannot be exactly_once and any_number: {', '.join(sorted(both))}"
             raise ConfigurationError(msg)
-        self.all: list[Effect] = []
-        """Everything recorded since :meth:`clear`; in :func:`crash_everywhere`, of this schedule.
-        """
+        self._all: list[Effect] = []
+
+    @property
+    def all(self) -> list[Effect]:
+        """Everything that was recorded since :meth:`clear`; in a simulation, since its start."""
+        recorder = RECORDER.get()
+        if recorder is not None:
+            recorder.meet(self)
+        return self._all
 
     def record(self, effect: str, /, **details: object) -> None:
         """Do something to the outside world.
@@ -104,7 +120,7 @@ class Effects:
         if recorder is None:
             self.all.append(done)
         else:
-            recorder(self, done)
+            recorder.record(self, done)
 
     def count(self, effect: str) -> int:
         """How often an effect of this name was recorded, repetitions included."""
@@ -120,7 +136,7 @@ class Effects:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.all.clear()
+        self._all.clear()
 
 
 def _names(given: Iterable[str], what: str) -> frozenset[str]:

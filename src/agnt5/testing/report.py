@@ -167,6 +167,8 @@ def _death(death: Death) -> str:
             return f"after event {death.version}, before {what} was recorded"
         case "after":
             return f"after event {death.version} was recorded, before anybody knew"
+        case "evicted":
+            return f"the run left memory after event {death.version}, its process went on"
         case "takeover":
             return f"another runtime takes the store over after event {death.version}"
         case "effect":

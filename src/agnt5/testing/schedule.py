@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agnt5.payloads import decode, encode
 
-When = Literal["before", "after", "effect", "takeover"]
+When = Literal["before", "after", "effect", "evicted", "takeover"]
 
 
 @dataclass(frozen=True, order=True)
@@ -19,6 +19,7 @@ class Crash:
 
     ``before`` and ``after`` count what is appended to the log; before it is recorded, or when it
     is and nobody knows yet. ``effect`` counts effects: it has happened, and nothing else.
+    ``evicted`` is an ``after`` in which the process lives on, with its memory: the run alone left.
     ``takeover`` is a ``before`` that another runtime causes, while this one goes on for a while.
     """
 
@@ -30,6 +31,8 @@ class Crash:
         match self.when:
             case "effect":
                 return f"right after effect {self.number + 1}"
+            case "evicted":
+                return f"the run leaves memory after append {self.number + 1} is recorded"
             case "takeover":
                 return f"another runtime takes over before append {self.number + 1} is recorded"
             case _:

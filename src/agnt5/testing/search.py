@@ -9,18 +9,21 @@ from typing import Any, cast
 
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.payloads import encode
-from agnt5.testing.draws import Declared, draw_circumstances, draw_crashes, simplest
+from agnt5.testing.draws import Declared, delays, draw_circumstances, draw_crashes, simplest
+from agnt5.testing.memory import Memory
 from agnt5.testing.regressions import Regressions
 from agnt5.testing.report import Counterexample, outside_needed
 from agnt5.testing.schedule import Circumstances, Crash, Schedule
 from agnt5.testing.seen import Seen, canonical, look_at
 from agnt5.testing.subject import Subject
 from agnt5.testing.verdict import Rules, problems_alone, problems_beside
-from agnt5.testing.world import World, play
+from agnt5.testing.world import RUN, World, play
 
 MOST_POINTS = 400
 """Single crashes that are tried one by one; of a longer run, as many, evenly spread."""
-_PLAYS_PER_EXAMPLE = 3
+_DRAWN_PLANS = 2
+_SWEPT = 8
+"""Single crashes that are tried with each example, evenly spread over its run."""
 _CALM_KEPT = 256
 
 
@@ -36,7 +39,9 @@ class Budget:
 class Search:
     """One search. Not to be used twice."""
 
-    def __init__(self, subject: Subject, said: Declared, rules: Rules, budget: Budget) -> None:
+    def __init__(
+        self, subject: Subject, said: Declared, rules: Rules, budget: Budget, memory: Memory
+    ) -> None:
         self.subject = subject
         self.tried = 0
         self.singles = 0
@@ -45,6 +50,8 @@ class Search:
         self._said = said
         self._rules = rules
         self._budget = budget
+        self._memory = memory
+        self._delays: list[float] = []
         self._calm: dict[str, tuple[World, Seen]] = {}
 
     def counterexample(self, regressions: Regressions) -> Counterexample | None:
@@ -53,7 +60,11 @@ class Search:
             if (found := self._disproof(schedule)) is not None:
                 return found
         start = simplest(self._said)
-        return self._single(start) or self._drawn()
+        found = self._single(start)
+        if found is not None or not self._budget.examples:
+            return found
+        self._delays = delays(_times(self._calmly(start)[0]))
+        return self._drawn()
 
     def _single(self, around: Circumstances) -> Counterexample | None:
         """Calmly, and with one crash at every place."""
@@ -108,7 +119,9 @@ class Search:
         return None
 
     def _example(self, draw: Callable[[Any], Any]) -> Counterexample | None:
-        around = draw_circumstances(draw, self._said)
+        from hypothesis.strategies import integers  # noqa: PLC0415 - only needed here
+
+        around = draw_circumstances(draw, self._said, self._delays)
         try:
             found = self._disproof(Schedule(around))
         except InvalidInputError:
@@ -119,7 +132,10 @@ class Search:
             return found
         points = [*crash_points(self._calmly(around)[0]), *takeovers(self._calmly(around)[0])]
         most = self._budget.most_crashes
-        plans = [draw_crashes(draw, points, most) for _ in range(_PLAYS_PER_EXAMPLE)]
+        plans = [draw_crashes(draw, points, most) for _ in range(_DRAWN_PLANS)]
+        first = draw(integers(0, len(points) - 1))
+        step = -(-len(points) // _SWEPT)
+        plans += [(points[(first + n) % len(points)],) for n in range(0, len(points), step)]
         for crashes in dict.fromkeys(plans):
             if (found := self._disproof(Schedule(around, crashes))) is not None:
                 return found
@@ -154,7 +170,7 @@ class Search:
         # Whoever rolls dice in a body rolls the same ones in the first life of every schedule.
         random.seed(schedule.circumstances.seed)
         try:
-            return play(self.subject, schedule)
+            return play(self.subject, schedule, self._memory)
         finally:
             random.setstate(state)
 
@@ -177,12 +193,17 @@ class _FoundError(Exception):
     """Tells hypothesis that an example went wrong."""
 
 
+def _times(world: World) -> set[float]:
+    history = world.disk.history(RUN)
+    return {(at - history[0][1]) / 1e6 for _, at in history}
+
+
 def crash_points(world: World) -> list[Crash]:
     """Every place at which the process of a calm run can die, the earliest first."""
     life = world.lives[0]
     points: list[Crash] = [Crash(number, "effect") for number in range(life.effects)]
     for number in range(life.log.count):
-        points += [Crash(number, "before"), Crash(number, "after")]
+        points += [Crash(number, "before"), Crash(number, "after"), Crash(number, "evicted")]
     return points
 
 

@@ -18,11 +18,15 @@ from agnt5.testing.effects import RECORDER, Effect, Effects
 from agnt5.testing.faults import Dice
 from agnt5.testing.house import SimulatedRuntime
 from agnt5.testing.loop import NoRestError, VirtualClock, VirtualLoop
+from agnt5.testing.memory import Memory
 from agnt5.testing.outside import Outside
 from agnt5.testing.schedule import Crash, Schedule
 from agnt5.testing.subject import Subject
 
 RUN = "run-1"
+NEVER_S = 3e8
+FAR_S = 1e8
+"""An alarm so many seconds ahead (three years) is one to wait for in vain."""
 MOST_EVENTS = 20_000
 MOST_JUMPS = 200_000
 
@@ -66,10 +70,13 @@ class Life:
 class World:
     """One schedule, one disk, all its lives."""
 
-    def __init__(self, subject: Subject, schedule: Schedule, loop: VirtualLoop) -> None:
+    def __init__(
+        self, subject: Subject, schedule: Schedule, loop: VirtualLoop, memory: Memory
+    ) -> None:
         self.subject = subject
         self.schedule = schedule
         self.loop = loop
+        self.memory = memory
         self.disk = Disk()
         self.effects: list[Effect] = []
         self.sinks: dict[str, Effects] = {}
@@ -85,11 +92,14 @@ class World:
     async def play(self) -> None:
         """Play it."""
         crashes: list[Crash | None] = [*self.schedule.crashes, None]
+        self.memory.forget()
         for number, crash in enumerate(crashes):
             life = self._new_life(number, crash)
             self.how = await self._live(life)
             if self.how != "died":
                 break
+            if crash is not None and crash.when != "evicted":
+                self.memory.forget()
         await self._lay_to_rest()
 
     def _new_life(self, number: int, crash: Crash | None) -> Life:
@@ -102,6 +112,8 @@ class World:
             dice=dice,
             failing=around.failing,
             prefix=f"life{number}.",
+            # A run that leaves memory by itself would do so in the calm run, too: see "evicted".
+            park_after=NEVER_S,
         )
         life = Life(number, log, runtime, self.loop.create_future(), crash)
         log.dies = partial(self._dies, life)
@@ -110,7 +122,7 @@ class World:
         return life
 
     async def _live(self, life: Life) -> str:
-        RECORDER.set(partial(self._record, life))
+        RECORDER.set(_Recorder(self, life))
         self.loop.at_rest = partial(self._at_rest, life)
         await life.runtime.start()
         opening = asyncio.ensure_future(self._open(life))
@@ -163,7 +175,7 @@ class World:
             case "before" if not recorded:
                 self._death(crash, lost)
                 return True
-            case "after" if recorded:
+            case "after" | "evicted" if recorded:
                 self._death(crash, ())
                 return True
             case "takeover" if not recorded and life.log.is_owner:
@@ -178,13 +190,22 @@ class World:
         last = self.disk.log.last(RUN)
         self.deaths.append(Death(crash, last.version if last else 0, lost, effect))
 
-    def _record(self, life: Life, sink: Effects, effect: Effect) -> None:
-        if life.closed or life.log.died:
-            raise ProcessDied
-        done = replace(effect, life=life.number)
+    def meet(self, sink: Effects) -> None:
+        """A sink is used: if it is new here, it begins empty."""
         if sink.name not in self.sinks:
             self.sinks[sink.name] = sink
             sink.clear()
+
+    def record(self, life: Life, sink: Effects, effect: Effect) -> None:
+        """Something was done in this life.
+
+        Raises:
+            ProcessDied: When the process is to die of it, or is dead already.
+        """
+        if life.closed or life.log.died:
+            raise ProcessDied
+        done = replace(effect, life=life.number)
+        self.meet(sink)
         self.effects.append(done)
         sink.all.append(done)
         number, life.effects = life.effects, life.effects + 1
@@ -205,17 +226,32 @@ class World:
         if RUN in self.disk.ended and not runtime.is_busy:
             life.end("ended")
             return False
-        if not has_alarm:
+        due_at = self.loop.next_alarm()
+        if not has_alarm or due_at is None or due_at - self.loop.time() > FAR_S:
             life.end("ended" if RUN in self.disk.ended else "stuck")
             return False
         return True
 
 
-def play(subject: Subject, schedule: Schedule) -> World:
+@dataclass(frozen=True)
+class _Recorder:
+    """Takes what is done in one life."""
+
+    world: World
+    life: Life
+
+    def meet(self, sink: Effects) -> None:
+        self.world.meet(sink)
+
+    def record(self, sink: Effects, effect: Effect) -> None:
+        self.world.record(self.life, sink, effect)
+
+
+def play(subject: Subject, schedule: Schedule, memory: Memory | None = None) -> World:
     """Play a schedule in an event loop of its own, on this thread, which must have none."""
     loop = VirtualLoop()
     loop.set_exception_handler(_ignored)
-    world = World(subject, schedule, loop)
+    world = World(subject, schedule, loop, memory or Memory(()))
     logger = logging.getLogger("agnt5")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)  # what hundreds of dying processes say is no news
