@@ -1,4 +1,4 @@
-"""Virtual time: it jumps, in order, without rounding an alarm away, and never while work is left."""
+"""Virtual time jumps in order, rounds no alarm away, and stands still while work is left."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_time_stands_still_while_there_is_work():
 def test_blocking_work_is_done_at_once_and_off_the_loop():
 
     async def main(loop):
-        return await asyncio.to_thread(lambda: loop.time()), await asyncio.to_thread(len, "abc")
+        return await asyncio.to_thread(loop.time), await asyncio.to_thread(len, "abc")
 
     assert run(main)[0] == (0.0, 3)
 

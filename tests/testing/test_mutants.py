@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from agnt5.testing import DisprovedError, crash_everywhere
 

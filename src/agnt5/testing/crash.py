@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
@@ -100,7 +101,7 @@ def crash_everywhere(
             too often, and ``check`` count.
         check: Called with the outcome of every run; raises AssertionError for a wrong one.
         examples: How many examples to draw; by default ``max_examples`` of the present profile of
-            hypothesis. 0 draws none.
+            hypothesis. 0 draws none, as within a test of hypothesis, which draws by itself.
         most_crashes: Crashes in one drawn schedule, at most.
         forgets: Modules whose globals a dying process forgets: plain values, containers and caches
             are put back to what they were at the start. By default the module of the workflow; an
@@ -163,9 +164,11 @@ def _check_submitted(submitted: Mapping[str, object]) -> None:
 
 
 def _examples(given: int | None) -> int:
-    from hypothesis import settings  # noqa: PLC0415 - hypothesis is heavy
+    from hypothesis import currently_in_test_context, settings  # noqa: PLC0415 - it is heavy
 
     if given is None:
+        if currently_in_test_context():
+            return 0
         return settings.default.max_examples if settings.default is not None else 100
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         raise ConfigurationError(f"examples takes a number, 0 or more, not {given!r}")
@@ -173,10 +176,8 @@ def _examples(given: int | None) -> int:
 
 
 def off_this_loop(call: Callable[[], T]) -> T:
-    """Call it here, or on a thread of its own while an event loop runs here."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    """Call it here, or on a thread of its own where an event loop runs, or hypothesis draws."""
+    if not _is_loop_running() and not _is_property_running():
         return call()
     results: list[T] = []
     errors: list[BaseException] = []
@@ -194,3 +195,17 @@ def off_this_loop(call: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_property_running() -> bool:
+    """Whether hypothesis would complain of a search within its own."""
+    hypothesis = sys.modules.get("hypothesis")
+    return hypothesis is not None and bool(hypothesis.currently_in_test_context())

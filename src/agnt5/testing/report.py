@@ -6,6 +6,7 @@ import linecache
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from agnt5.events.run import facts as f
@@ -68,7 +69,7 @@ class Counterexample:
             text = linecache.getline(path, int(number)).strip() if path else ""
             lines.append(f"    {file.rpartition('/')[2]}:{number}    {text}".rstrip())
         if problem.advice:
-            lines.append(f"  ({problem.advice})")
+            lines += wrap(f"({problem.advice})", 88, initial_indent="  ", subsequent_indent="   ")
         return "\n".join(lines)
 
     def _path(self, file: str) -> str | None:
@@ -98,7 +99,8 @@ class Counterexample:
 
     def _log(self) -> str:
         facts = self.world.disk.facts(RUN)
-        lines = ["The log of the run, with the crashes:"]
+        crashes = {0: "", 1: ", with the crash"}.get(len(self.world.deaths), ", with the crashes")
+        lines = [f"The log of the run{crashes}:"]
         deaths = list(enumerate(self.world.deaths, 1))
         skipped = range(0)
         if len(facts) > _MOST_EVENTS:
@@ -132,7 +134,7 @@ class Counterexample:
         return f"Calmly    it {before}\nHere      it {now}"
 
     def _last(self) -> str:
-        lines = [f"Found after {self.tried} schedules (seed {self.seed})."]
+        lines = [f"Found by schedule {self.tried} (seed {self.seed})."]
         if self.kept is not None:
             lines.append(f"Kept in {self.kept}: it is tried first the next time.")
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Each round waits anew for both signals: the one that comes goes to a wait that nobody looks at."""
+"""Each round waits anew for both signals: one of them goes to a wait that nobody looks at."""
 
 from __future__ import annotations
 
