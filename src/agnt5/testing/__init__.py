@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agnt5.testing.crash import DisprovedError, Verdict, crash_everywhere
     from agnt5.testing.effects import Effect, Effects
+    from agnt5.testing.options import Options
     from agnt5.testing.seen import Outcome
     from agnt5.testing.simulation import Simulation
 
@@ -19,6 +20,7 @@ _WHERE = {
     "DisprovedError": "crash",
     "Effect": "effects",
     "Effects": "effects",
+    "Options": "options",
     "Outcome": "seen",
     "Simulation": "simulation",
     "Verdict": "crash",
@@ -29,6 +31,7 @@ __all__ = [
     "DisprovedError",
     "Effect",
     "Effects",
+    "Options",
     "Outcome",
     "Simulation",
     "Verdict",

@@ -6,23 +6,23 @@ import asyncio
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from agnt5.exceptions import ConfigurationError
 from agnt5.testing.memory import Memory
+from agnt5.testing.options import Options, submitted
 from agnt5.testing.regressions import Regressions, regressions_of
 from agnt5.testing.report import Counterexample
-from agnt5.testing.seen import Outcome
 from agnt5.testing.subject import Subject, subject_of
 from agnt5.testing.verdict import Rules
 
+if TYPE_CHECKING:
+    from agnt5.testing.search import Search
+
 T = TypeVar("T")
-_SUBMITTED = ("session_id", "user_id", "metadata", "version")
 
 
 class DisprovedError(AssertionError):
@@ -61,20 +61,7 @@ class Verdict:
 def crash_everywhere(
     tested: object,
     input: Mapping[str, object] | None = None,  # noqa: A002 - what it is
-    *,
-    signals: Mapping[str, object] | Sequence[tuple[str, object]] = (),
-    answers: Mapping[str, object] | Sequence[tuple[str, object]] = (),
-    failures: Mapping[Any, Any] | None = None,
-    cancels: bool = False,
-    same: Callable[[Any], object] | None = None,
-    racy: bool = False,
-    check: Callable[[Outcome], object] | None = None,
-    examples: int | None = None,
-    most_crashes: int = 3,
-    forgets: Sequence[ModuleType] | None = None,
-    seed: int = 0,
-    regressions: str | Path | bool | None = None,
-    **submitted: Any,
+    **options: Unpack[Options],
 ) -> Verdict:
     """Run a workflow calmly, then crash it at every moment, and compare.
 
@@ -83,35 +70,13 @@ def crash_everywhere(
     answers come, which steps fail, what comes late or twice, several crashes, and the takeover of
     the store by another runtime. What differs from the calm run is shrunk to the smallest schedule.
 
-    It blocks until it is done, also in async code: the simulations have event loops of their own.
+    It blocks until it is done, also in async code.
 
     Args:
         tested: A workflow or function, a ``Workflow`` class, or a name.
         input: Its arguments by name. A value that is a hypothesis strategy is drawn; what is not
             given and has no default is drawn from its annotation.
-        signals: Signals that come, by name, with their payloads; pairs if one comes twice.
-        answers: Answers to questions, by the question or a pattern such as ``"Approve *"``. Of
-            several for one question, each is used once, and the last one for the rest.
-        failures: Functions whose first attempts may fail, with the types of exceptions.
-        cancels: Whether somebody may cancel the run at any time.
-        same: What of a result must be the same as in the calm run, such as ``lambda r: r.total``;
-            by default all of it, with its type.
-        racy: The result may depend on which of two things comes first. It is then not compared
-            with the calm run: only suspensions, runs that never end, effects outside of steps or
-            too often, and ``check`` count.
-        check: Called with the outcome of every run; raises AssertionError for a wrong one.
-        examples: How many examples to draw; by default ``max_examples`` of the present profile of
-            hypothesis. 0 draws none, as within a test of hypothesis, which draws by itself.
-        most_crashes: Crashes in one drawn schedule, at most.
-        forgets: Modules whose globals a dying process forgets: plain values, containers and caches
-            are put back to what they were at the start. By default the module of the workflow; an
-            empty list for none. What must survive, as the outside world does, goes into
-            :class:`Effects` or an object of a class.
-        seed: Of everything that is drawn; the same seed finds the same.
-        regressions: Where to keep what was found, to try it first the next time: a file; by
-            default one named after the test, under ``.agnt5/regressions`` or the folder that the
-            variable ``AGNT5_REGRESSIONS`` names; False, or ``off`` in the variable: nowhere.
-        submitted: ``session_id``, ``user_id``, ``metadata`` and ``version`` of the run.
+        options: See :class:`agnt5.testing.Options`: ``signals``, ``answers``, ``check``...
 
     Returns:
         How many schedules did not disprove it.
@@ -132,16 +97,11 @@ def crash_everywhere(
     'twice' is not disproved by 19 schedules (18 single crashes: every place of the simplest run)
     """
     __tracebackhide__ = True
-    _check_submitted(submitted)
-    subject = subject_of(tested, submitted)
-    from agnt5.testing.draws import declared  # noqa: PLC0415 - hypothesis is heavy
-    from agnt5.testing.search import Budget, Search  # noqa: PLC0415 - the same
-
-    said = declared(subject, input, signals, answers, failures or {}, cancels=cancels)
-    budget = Budget(_examples(examples), most_crashes, seed)
-    memory = Memory([subject.function.__globals__] if forgets is None else forgets)
-    search = Search(subject, said, Rules(same, racy, check), budget, memory)
-    kept = regressions_of(subject.name, regressions)
+    subject = subject_of(tested, submitted(options))
+    kept = regressions_of(subject.name, options.get("regressions"))
+    modules = options.get("forgets")
+    memory = Memory([subject.function.__globals__] if modules is None else modules)
+    search = _search(subject, input, options, memory)
     try:
         found = off_this_loop(lambda: search.counterexample(kept))
     finally:
@@ -151,16 +111,29 @@ def crash_everywhere(
     return Verdict(subject.name, search.tried, search.singles, search.is_exhaustive)
 
 
+def _search(
+    subject: Subject, given: Mapping[str, object] | None, options: Options, memory: Memory
+) -> Search:
+    from agnt5.testing.draws import declared  # noqa: PLC0415 - hypothesis is heavy
+    from agnt5.testing.search import Budget, Search  # noqa: PLC0415 - the same
+
+    said = declared(
+        subject,
+        given,
+        options.get("signals", ()),
+        options.get("answers", ()),
+        options.get("failures", {}),
+        cancels=options.get("cancels", False),
+    )
+    examples = _examples(options.get("examples"))
+    budget = Budget(examples, options.get("most_crashes", 3), options.get("seed", 0))
+    rules = Rules(options.get("same"), options.get("racy", False), options.get("check"))
+    return Search(subject, said, rules, budget, memory)
+
+
 def _completed(found: Counterexample, kept: Regressions, subject: Subject) -> Counterexample:
     source = inspect.getsourcefile(inspect.unwrap(subject.function))
     return replace(found, kept=kept.keep(found.schedule), source=source)
-
-
-def _check_submitted(submitted: Mapping[str, object]) -> None:
-    for name in submitted:
-        if name not in _SUBMITTED:
-            msg = f"crash_everywhere has no {name!r}; a run is submitted with {_SUBMITTED}"
-            raise ConfigurationError(msg)
 
 
 def _examples(given: int | None) -> int:
