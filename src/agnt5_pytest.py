@@ -11,29 +11,42 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from agnt5 import AsyncClient, Client
     from agnt5.testing.plugin import Clock
     from agnt5.testing.simulation import Simulation
 
+NO_REPLAY = "agnt5_no_replay"
+"""The mark of a test whose runs are not replayed when it has ended."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest of the plugin's mark."""
-    said = "agnt5_no_replay: do not replay the runs of this test when it is over"
+    said = f"{NO_REPLAY}: do not replay the runs of this test when it is over"
     config.addinivalue_line("markers", said)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Replay the runs of a test that has passed, while what it has patched is still patched."""
+    yield
+    simulated = getattr(item, "funcargs", {}).get("runtime")
+    if simulated is not None and item.get_closest_marker(NO_REPLAY) is None:
+        from agnt5.testing.plugin import check_replays  # noqa: PLC0415 - see the docstring
+
+        check_replays(simulated)
+
+
 @pytest.fixture
-def runtime(request: pytest.FixtureRequest) -> Iterator[Simulation]:
+def runtime() -> Iterator[Simulation]:
     """A simulated runtime: in memory, on virtual time.
 
-    When the test is over, every run that has ended is replayed once, and must end as it did.
+    When the test has passed, every run that has ended is replayed once, and must end as it did.
     """
-    from agnt5.testing.plugin import NO_REPLAY, simulation  # noqa: PLC0415 - see the docstring
+    from agnt5.testing.plugin import simulation  # noqa: PLC0415 - see the docstring
 
-    replayed = request.node.get_closest_marker(NO_REPLAY) is None
-    with simulation(replayed=replayed) as simulated:
+    with simulation() as simulated:
         yield simulated
 
 

@@ -124,6 +124,16 @@ def test_unequal(client, name):
     passes.clear()
     client.run(name, {}, "workflow")
 
+LIMIT = 1
+
+@workflow
+async def limited(ctx: WorkflowContext) -> int:
+    return await ctx.step(add, LIMIT, 1)
+
+def test_equal_as_long_as_it_is_patched(client, monkeypatch):
+    monkeypatch.setattr(__import__("sys").modules[__name__], "LIMIT", 7)
+    assert client.run("limited", {}, "workflow").output == 8
+
 @pytest.mark.agnt5_no_replay
 def test_unequal_and_marked(client):
     passes.clear()
@@ -131,7 +141,7 @@ def test_unequal_and_marked(client):
 """
     )
     said = project(source, code=1)
-    assert "3 passed, 2 errors" in said
+    assert "2 failed, 2 passed" in said
     assert "run run-1 of 'differing' is not the same when it is replayed" in said
     assert "run run-1 of 'counting' is not the same when it is replayed: it ended with 2" in said
 

@@ -6,9 +6,10 @@ import asyncio
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from agnt5.exceptions import ConfigurationError
@@ -99,8 +100,7 @@ def crash_everywhere(
     __tracebackhide__ = True
     subject = subject_of(tested, submitted(options))
     kept = regressions_of(subject.name, options.get("regressions"))
-    modules = options.get("forgets")
-    memory = Memory([subject.function.__globals__] if modules is None else modules)
+    memory = Memory(_forgetful(subject, options))
     search = _search(subject, input, options, memory)
     try:
         found = off_this_loop(lambda: search.counterexample(kept))
@@ -109,6 +109,11 @@ def crash_everywhere(
     if found is not None:
         raise DisprovedError(_completed(found, kept, subject))
     return Verdict(subject.name, search.tried, search.singles, search.is_exhaustive)
+
+
+def _forgetful(subject: Subject, options: Options) -> Sequence[ModuleType | dict[str, object]]:
+    modules = options.get("forgets")
+    return [subject.function.__globals__] if modules is None else modules
 
 
 def _search(

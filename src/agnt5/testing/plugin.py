@@ -19,9 +19,6 @@ from agnt5.testing.crash import crash_everywhere
 from agnt5.testing.simulation import Simulation
 from agnt5.tool import ToolRegistry
 
-NO_REPLAY = "agnt5_no_replay"
-"""The mark of a test whose runs are not replayed when it has ended."""
-
 
 class Clock:
     """The virtual time of a test."""
@@ -43,29 +40,28 @@ class ReplayError(AssertionError):
 
 
 @contextmanager
-def simulation(*, replayed: bool, **options: Any) -> Generator[Simulation]:
+def simulation(**options: Any) -> Generator[Simulation]:
     """A simulation for one test.
 
     Args:
-        replayed: Whether every run that has ended is replayed once, when the test is over.
         options: As for :class:`Simulation`.
-
-    Raises:
-        ReplayError: When a replay differs.
     """
-    with own_registries():
-        with Simulation(**options) as simulated:
-            yield simulated
-        if replayed:
-            check_replays(simulated)
+    with own_registries(), Simulation(**options) as simulated:
+        yield simulated
 
 
-def check_replays(simulated: Simulation) -> None:
+def check_replays(simulated: object) -> None:
     """Replay every run that has ended.
 
+    Args:
+        simulated: What a test has as ``runtime``. One of somebody else is left alone.
+
     Raises:
         ReplayError: When a replay differs.
     """
+    __tracebackhide__ = True
+    if not isinstance(simulated, Simulation):
+        return
     for run_id in simulated.disk.log.run_ids():
         row = simulated.disk.log.run_row(run_id)
         difference = replay_again(run_id, simulated.disk.history(run_id))
@@ -73,7 +69,7 @@ def check_replays(simulated: Simulation) -> None:
             msg = (
                 f"run {run_id} of {row.component!r} is not the same when it is replayed:"
                 f" {difference}\nWhat differs from one pass of a body to the next belongs into a"
-                f" step. (@pytest.mark.{NO_REPLAY} turns this check off.)"
+                f" step. (@pytest.mark.agnt5_no_replay turns this check off.)"
             )
             raise ReplayError(msg)
 
