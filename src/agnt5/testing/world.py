@@ -160,7 +160,7 @@ class World:
             except StoreError:
                 if life.log.died or not life.log.is_owner:
                     return
-                await asyncio.sleep(1.0)  # a full disk: try again
+                await asyncio.sleep(0)  # a full disk: try again, before time passes
             except AGNT5Error as error:
                 life.over.set_exception(error)
                 return
