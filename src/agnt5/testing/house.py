@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -11,7 +11,9 @@ from agnt5.actors.clock import Clock
 from agnt5.actors.executor import Attempt, Cancel, Failure, Result, Success
 from agnt5.actors.ports import AttemptInfo, Handler
 from agnt5.events.log import EventLog
+from agnt5.flow import Queue
 from agnt5.payloads import faithful
+from agnt5.registry import WorkflowRegistry
 from agnt5.runtime import Runtime
 from agnt5.testing.disk import SimulatedLog
 from agnt5.testing.faults import Dice
@@ -36,6 +38,7 @@ class SimulatedRuntime(Runtime):
         **options: Any,
     ) -> None:
         options.setdefault("grace", 0.0)
+        options["queues"] = _queues(options.get("queues", ()))
         # Its reads are the disk's, which no checker sees.
         super().__init__(cast("EventLog", cast("object", log)), clock=clock, **options)
         # What a real house does first, in its own words: a class with everything bound.
@@ -55,6 +58,15 @@ class SimulatedRuntime(Runtime):
             return False
         in_motion = bus.journal._in_flight > 0 or bool(bus.family._errands)  # noqa: SLF001
         return bool(bus.runs) or in_motion or bus.entities.is_busy
+
+
+def _queues(given: Iterable[Queue]) -> list[Queue]:
+    """These, and without limits those that workflows name beside them."""
+    known = {queue.name: queue for queue in given}
+    for component in WorkflowRegistry.all().values():
+        if component.queue is not None and component.queue not in known:
+            known[component.queue] = Queue(component.queue)
+    return list(known.values())
 
 
 def _no_schedules() -> None:

@@ -129,7 +129,10 @@ class Outside:
         run_id, key = place
         while runtime is self._runtime:
             try:
-                about = SubmitAnswer(None, key, "simulation", None, None, None)
+                asked = fold(run_id, self._disk.history(run_id)).open.get(key)
+                able = asked.question.assignees if asked and asked.question else None
+                actor = able[0] if able else "simulation"
+                about = SubmitAnswer(None, key, actor, None, None, None)
                 await runtime.conversations.answer(run_id, moment.value, about)
             except StoreError:
                 await asyncio.sleep(_AGAIN_S)
