@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -200,3 +201,11 @@ def test_somebody_may_cancel():
         examples=30,
     )
     assert seen == {"completed", "cancelled"}
+
+
+def test_without_hypothesis_it_says_what_to_install(monkeypatch):
+    for name in ("agnt5.testing.draws", "agnt5.testing.search"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(ConfigurationError, match=r"agnt5-actors\[testing\]"):
+        crash_everywhere(kit_closure, {"n": 1}, examples=0, regressions=False)

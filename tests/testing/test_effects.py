@@ -31,6 +31,19 @@ async def effect_workflow(ctx: WorkflowContext) -> None:
     await ctx.step("in", inline)
     await ctx.step("lambda", lambda: sink.record("lambda"))
     sink.record("body")
+    await ctx.step(effect_part, 3)
+    await effect_direct(4)
+
+
+@workflow
+async def effect_part(ctx: WorkflowContext, n: int) -> None:
+    sink.record("part", n=n)
+    await ctx.step("in part", lambda: sink.record("in part"))
+
+
+@function
+async def effect_direct(n: int) -> None:
+    sink.record("direct", n=n)
 
 
 def test_it_knows_the_step_that_is_under_way():
@@ -45,6 +58,9 @@ def test_it_knows_the_step_that_is_under_way():
         "inline": (":in#0", False),
         "lambda": (":lambda#0", False),
         "body": (None, True),
+        "part": (None, True),
+        "in part": (":effect_part#0>:in part#0", False),
+        "direct": (None, True),
     }
     assert {each.place[0] for each in sink.all if each.place} == {run_id}
 

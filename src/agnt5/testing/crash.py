@@ -119,9 +119,14 @@ def _forgetful(subject: Subject, options: Options) -> Sequence[ModuleType | dict
 def _search(
     subject: Subject, given: Mapping[str, object] | None, options: Options, memory: Memory
 ) -> Search:
-    from agnt5.testing.draws import declared  # noqa: PLC0415 - hypothesis is heavy
-    from agnt5.testing.search import Budget, Search  # noqa: PLC0415 - the same
-
+    try:
+        from agnt5.testing.draws import declared  # noqa: PLC0415 - hypothesis is heavy
+        from agnt5.testing.search import Budget, Search  # noqa: PLC0415 - the same
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        msg = "crash_everywhere needs hypothesis: pip install 'agnt5-actors[testing]'"
+        raise ConfigurationError(msg) from error
     said = declared(
         subject,
         given,

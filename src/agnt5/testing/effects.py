@@ -12,6 +12,7 @@ from agnt5.actors.branch import CURRENT
 from agnt5.actors.ports import UNDER_WAY
 from agnt5.events.keys import SCOPE
 from agnt5.exceptions import ConfigurationError
+from agnt5.function_context import get_current_context
 from agnt5.payloads import encode
 
 Place = tuple[str, str]
@@ -159,9 +160,11 @@ def _place() -> tuple[Place | None, bool]:
     if branch is None:
         return None, False
     key, scope, _ = branch.path.rpartition(SCOPE)
-    if scope:
-        return (branch.script.run_id, key), False
-    return None, True
+    # A workflow that is a step of another one has steps, and a body that is no step of its own.
+    context = get_current_context()
+    body = getattr(context, "called_by", None) or context
+    is_step = bool(scope) and getattr(body, "scope", "") != key + scope
+    return ((branch.script.run_id, key), False) if is_step else (None, True)
 
 
 def _line(depth: int) -> str:
