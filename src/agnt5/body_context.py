@@ -22,6 +22,7 @@ class BodyContext(Context):
             component_name=info.name,
             metadata=info.metadata,
         )
+        self._metadata_is_recorded = True
         self.script = script
         self.info = info
         branch = CURRENT.get()

@@ -146,6 +146,11 @@ class Executor(Actor[Attempt | Cancel]):
         waits = self._waiting and not (self._gate is not None and self._gate.is_shut)
         return bool(self._running or waits) or not self.is_idle
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no attempt is in it, in any state."""
+        return self.is_idle and not (self._running or self._waiting or self._abandoned)
+
     async def close(self) -> None:
         """Cancel what runs and wait for it. Cancelled attempts report nothing: they are owed."""
         self._waiting.clear()
