@@ -24,7 +24,7 @@ class Memory:
 
     def __init__(self, modules: Iterable[ModuleType | MutableMapping[str, Any]]) -> None:
         self._kept: list[tuple[MutableMapping[str, Any], dict[str, Any], dict[str, Any]]] = []
-        self._caches: list[Any] = []
+        self._caches: list[tuple[str, Any]] = []
         for module in modules:
             names = vars(module) if isinstance(module, ModuleType) else module
             self._keep(names)
@@ -43,19 +43,28 @@ class Memory:
                 except Exception:  # noqa: BLE001, S112 - what cannot be copied cannot be put back
                     continue
             elif isinstance(value, _CACHE):
-                self._caches.append(value)
+                self._caches.append((name, value))
         self._kept.append((names, scalars, contents))
 
-    def forget(self) -> None:
-        """Put everything back."""
+    def forget(self) -> list[str]:
+        """Put everything back; returns the names of what had changed."""
+        changed: list[str] = []
         for names, scalars, contents in self._kept:
-            names.update(scalars)
+            for name, value in scalars.items():
+                if names.get(name) is not value:
+                    changed.append(name)
+                    names[name] = value
             for name, (original, content) in contents.items():
-                names[name] = original
+                if names.get(name) is not original or original != content:
+                    changed.append(name)
+                    names[name] = original
                 if original != content:
                     _refill(original, copy.deepcopy(content))
-        for cache in self._caches:
-            cache.cache_clear()
+        for name, cache in self._caches:
+            if cache.cache_info().currsize:
+                changed.append(name)
+                cache.cache_clear()
+        return changed
 
 
 def _refill(container: Any, content: Any) -> None:

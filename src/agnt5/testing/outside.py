@@ -7,14 +7,14 @@ next incarnation, with the same id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from agnt5.events.run.commands import SubmitAnswer
 from agnt5.events.run.facts import UserInputRequested
 from agnt5.events.run.state import RunState, fold
-from agnt5.exceptions import AGNT5Error, InvalidInputError, StoreError
+from agnt5.exceptions import ConfigurationError, InvalidInputError, RuntimeClosedError, StoreError
 from agnt5.runtime import Runtime
 from agnt5.testing.disk import Disk
 from agnt5.testing.schedule import Moment
@@ -47,10 +47,11 @@ class Outside:
         self._under_way: set[asyncio.Task[None]] = set()
         self._asked: set[tuple[str, str]] = set()
         self._runtime: Runtime | None = None
+        self._fail: Callable[[BaseException], object] = lambda _: None
 
-    def open(self, runtime: Runtime) -> None:
-        """Begin to talk to a new incarnation."""
-        self._runtime = runtime
+    def open(self, runtime: Runtime, fail: Callable[[BaseException], object]) -> None:
+        """Begin to talk to a new incarnation; ``fail`` is told what the test has got wrong."""
+        self._runtime, self._fail = runtime, fail
         self._asked.clear()
         runtime.runs.watchers.append(_Watching(self))
         for number, moment in list(self._due.items()):
@@ -100,7 +101,12 @@ class Outside:
     def _begin(self, telling: Any) -> None:
         task = asyncio.ensure_future(telling)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     async def _tell(self, runtime: Runtime, number: int, moment: Moment) -> None:
         await asyncio.sleep(max(0.0, self._start + moment.after_s - self._loop.time()))
@@ -116,7 +122,7 @@ class Outside:
                 await asyncio.sleep(_AGAIN_S)
             except InvalidInputError:
                 break  # the run has ended: nobody wants it any more
-            except AGNT5Error:
+            except RuntimeClosedError:
                 return  # this incarnation is gone; the next one is told
             else:
                 break
@@ -129,18 +135,18 @@ class Outside:
         run_id, key = place
         while runtime is self._runtime:
             try:
-                asked = fold(run_id, self._disk.history(run_id)).open.get(key)
-                able = asked.question.assignees if asked and asked.question else None
-                actor = able[0] if able else "simulation"
+                asked = self._question(place)
+                actor = asked.assignees[0] if asked and asked.assignees else "simulation"
                 about = SubmitAnswer(None, key, actor, None, None, None)
                 await runtime.conversations.answer(run_id, moment.value, about)
             except StoreError:
                 await asyncio.sleep(_AGAIN_S)
-            except InvalidInputError:
-                if await self._is_open(runtime, place):
-                    raise
+            except InvalidInputError as error:
+                if runtime is self._runtime and self._question(place) is not None:
+                    msg = f"the test's answer {moment.value!r} does not fit: {error}"
+                    raise ConfigurationError(msg) from error
                 break  # the question is over
-            except AGNT5Error:
+            except RuntimeClosedError:
                 return
             else:
                 break
@@ -148,9 +154,11 @@ class Outside:
             return
         self._answered.add(place)
 
-    async def _is_open(self, runtime: Runtime, place: tuple[str, str]) -> bool:
+    def _question(self, place: tuple[str, str]) -> UserInputRequested | None:
+        """The question, as long as it is open."""
         run_id, key = place
-        return runtime is self._runtime and key in fold(run_id, self._disk.history(run_id)).open
+        asked = fold(run_id, self._disk.history(run_id)).open.get(key)
+        return None if asked is None else asked.question
 
 
 class _Watching:

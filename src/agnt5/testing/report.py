@@ -95,6 +95,10 @@ class Counterexample:
                 f"Lateness  by seed {around.seed}: appends, attempts and reports come late"
             )
         lines += [f"Crash {n}   {_death(death)}" for n, death in enumerate(self.world.deaths, 1)]
+        if self.world.forgotten:
+            lines.append(
+                f"Forgotten {', '.join(self.world.forgotten)}, as a process forgets its memory"
+            )
         return "\n".join(lines)
 
     def _log(self) -> str:

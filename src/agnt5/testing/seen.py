@@ -12,8 +12,10 @@ from pydantic import JsonValue
 from agnt5.events.codec import decode_any
 from agnt5.events.entity.facts import ENTITY_FACTS
 from agnt5.events.entity.state import fold as fold_entity
+from agnt5.events.keys import RECOVERY
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import Operation, RunState, fold
+from agnt5.exceptions import UnknownOutcomeError
 from agnt5.payloads import decode, decode_error
 from agnt5.testing.effects import Effect, Place
 from agnt5.testing.world import RUN, World
@@ -72,6 +74,9 @@ class Seen:
     asked: dict[Place, Asked] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     """By the name of the state or entity."""
+    is_unknown: bool = False
+    """A crash has hidden an outcome, and a recovery policy has decided: fail, or ask a person. No
+    calm run goes that way."""
 
 
 def look_at(world: World) -> Seen:
@@ -81,6 +86,7 @@ def look_at(world: World) -> Seen:
     for run_id in world.disk.log.run_ids():
         history = world.disk.history(run_id)
         for fact, _ in history:
+            seen.is_unknown = seen.is_unknown or _is_decided_by_policy(fact)
             if isinstance(fact, f.Request):
                 seen.asked[run_id, fact.key] = _asked(fact)
         values = fold(run_id, history).values
@@ -129,6 +135,16 @@ def _error(recorded: JsonValue) -> str:
     if isinstance(recorded, Mapping):
         return canonical([recorded.get("type"), recorded.get("message")])
     return canonical(recorded)
+
+
+def _is_decided_by_policy(fact: f.RunFact) -> bool:
+    match fact:
+        case f.StepFailed(error=dict() as error):
+            return str(error.get("type", "")).endswith(UnknownOutcomeError.__name__)
+        case f.UserInputRequested():
+            return fact.key.startswith(RECOVERY)
+        case _:
+            return False
 
 
 def _asked(fact: f.Request) -> Asked:

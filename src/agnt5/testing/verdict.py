@@ -52,7 +52,7 @@ def problems_beside(
     calm: Seen, seen: Seen, rules: Rules, sinks: Mapping[str, Effects]
 ) -> list[Problem]:
     """What a crash has changed."""
-    if rules.racy:
+    if rules.racy or seen.is_unknown:
         return []
     return [
         *_asked_otherwise(calm, seen),

@@ -66,6 +66,11 @@ class Life:
         if not self.over.done():
             self.over.set_result(how)
 
+    def fail(self, error: BaseException) -> None:
+        """The test itself is wrong."""
+        if not self.over.done():
+            self.over.set_exception(error)
+
 
 class World:
     """One schedule, one disk, all its lives."""
@@ -81,6 +86,8 @@ class World:
         self.effects: list[Effect] = []
         self.sinks: dict[str, Effects] = {}
         self.lives: list[Life] = []
+        self.forgotten: dict[str, None] = {}
+        """Names of what the dying processes had in their modules."""
         self.deaths: list[Death] = []
         self.how = "unfinished"
         """``ended``, ``stuck`` (nothing will ever move again) or ``endless``."""
@@ -99,7 +106,7 @@ class World:
             if self.how != "died":
                 break
             if crash is not None and crash.when != "evicted":
-                self.memory.forget()
+                self.forgotten.update(dict.fromkeys(self.memory.forget()))
         await self._lay_to_rest()
 
     def _new_life(self, number: int, crash: Crash | None) -> Life:
@@ -162,10 +169,10 @@ class World:
                     return
                 await asyncio.sleep(0)  # a full disk: try again, before time passes
             except AGNT5Error as error:
-                life.over.set_exception(error)
+                life.fail(error)
                 return
         life.begun = True
-        self._outside.open(runtime)
+        self._outside.open(runtime, life.fail)
 
     def _dies(self, life: Life, number: int, recorded: bool, lost: tuple[str, ...]) -> bool:
         crash = life.crash
