@@ -8,6 +8,7 @@ import pytest
 
 from agnt5 import UnknownOutcomeError, WorkflowContext, function, workflow
 from agnt5.exceptions import ConfigurationError, PayloadError
+from agnt5.runtime import open_runtimes
 from agnt5.testing import DisprovedError, Effects, Outcome, crash_everywhere
 
 town = Effects("town", any_number=["look"], exactly_once=["strike"])
@@ -155,6 +156,7 @@ def test_a_run_that_does_not_end_is_given_up(tested, monkeypatch):
     monkeypatch.setattr("agnt5.testing.world.MOST_EVENTS", 200)
     monkeypatch.setattr("agnt5.testing.loop.MOST_TURNS", 2000)
     assert "the run never ended: it recorded or waited far too often" in str(disproof(tested))
+    assert open_runtimes == []
 
 
 def test_a_check_that_fails_says_so():
@@ -170,6 +172,7 @@ def test_a_check_that_fails_says_so():
 def test_an_answer_that_does_not_fit_is_a_mistake_of_the_test():
     with pytest.raises(ConfigurationError, match="the test's answer 'perhaps' does not fit"):
         crash_everywhere(rule_asks, answers={"*": "perhaps"}, regressions=False)
+    assert open_runtimes == []
 
 
 def test_a_payload_that_cannot_be_recorded_is_a_mistake_of_the_test():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -151,8 +152,15 @@ class World:
         if ghost is not None:
             await self._close(ghost)
 
+    async def close(self) -> None:
+        """Close every incarnation that is still open. Idempotent."""
+        for life in self.lives:
+            await self._close(life)
+
     @staticmethod
     async def _close(life: Life) -> None:
+        if life.closed:
+            return
         life.closed = True
         life.log.bury()
         await life.runtime.aclose(0)
@@ -263,20 +271,26 @@ def play(subject: Subject, schedule: Schedule, memory: Memory | None = None) -> 
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)  # what hundreds of dying processes say is no news
     try:
-        try:
-            loop.run_until_complete(world.play())
-        except NoRestError:
-            world.how = "endless"
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        if left:
-            loop.at_rest = bool
-            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(world.play())
+    except NoRestError:
+        world.how = "endless"
     finally:
+        _tear_down(loop, world)
         logger.setLevel(level)
         loop.close()
     return world
+
+
+def _tear_down(loop: VirtualLoop, world: World) -> None:
+    """Close what an error, or a body that turns in a circle, has left open."""
+    loop.at_rest = bool
+    with suppress(NoRestError):
+        loop.run_until_complete(world.close())
+    for task in (left := asyncio.all_tasks(loop)):
+        task.cancel()
+    if left:
+        with suppress(NoRestError):
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 
 def _ignored(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
