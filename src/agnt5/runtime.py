@@ -29,6 +29,7 @@ from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function import retry_plan
 from agnt5.function_context import enter_runtime
+from agnt5.history_desk import HistoryDesk
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
@@ -181,6 +182,7 @@ class Runtime:
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
+        self.histories = HistoryDesk(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -352,6 +354,19 @@ def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
     )
 
 
+def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
+    """Open a store without executing anything.
+
+    Args:
+        store: As for :class:`Runtime`.
+        readonly: Only look: another process may have it open.
+
+    Raises:
+        StoreError: When the store is in use (and is not only looked at), or cannot be read.
+    """
+    return open_store(store_url(store), readonly=readonly)
+
+
 def rebuild_index(store: str | None = None) -> int:
     """Drop the index tables of a store and build them again from its log.
 
@@ -367,7 +382,7 @@ def rebuild_index(store: str | None = None) -> int:
     Raises:
         StoreError: When the store is in use, or cannot be read or written.
     """
-    log = open_store(store_url(store))
+    log = open_log(store)
     try:
         return rebuild_log_index(log)
     finally:

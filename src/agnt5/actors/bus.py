@@ -24,7 +24,7 @@ from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Terminal, UpdateAnswered
-from agnt5.events.run.state import Phase, RunState, fold
+from agnt5.events.run.state import Phase, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
 
 logger = logging.getLogger("agnt5.runtime")
@@ -205,6 +205,12 @@ class Bus(Workshop):
                 reply(history)
             elif not history:
                 reply(RunNotFoundError(f"there is no run {run_id!r} in this store"))
+            elif self.closing:
+                reply(CLOSED)
+            elif run_id in self.runs and not self.is_under_way(run_id):
+                # It only takes a letter, and leaves again without having been tried.
+                loop = asyncio.get_running_loop()
+                loop.call_later(0.001, self.resume, run_id, reply, context=self._context)
             else:
                 self._resume(run_id, history, reply)
 
@@ -244,7 +250,7 @@ class Bus(Workshop):
             actor.tell(c.SuspendRun("engine_error", report, ""))
             return
         folded = fold(run_id, history)
-        if self._may_be_mended(folded):
+        if self.may_be_mended(folded):
             self._go_on(actor, history)
             return
         may_begin = self._admission.has_place(folded)
@@ -323,16 +329,8 @@ class Bus(Workshop):
         """At the start: code that has changed since may have mended a suspended run."""
         if isinstance(history, AGNT5Error) or self.closing or run_id in self.runs:
             return
-        if self._may_be_mended(fold(run_id, history)):
+        if self.may_be_mended(fold(run_id, history)):
             self._resume(run_id, history)
-
-    def _may_be_mended(self, state: RunState) -> bool:
-        """Whether a run is suspended, and the code has changed since."""
-        queued, known = state.queued, state.suspension
-        if queued is None or known is None:
-            return False
-        definition = self.definition_of(queued)
-        return definition is not None and definition.digest != known.definition
 
     def _resume(self, run_id: str, history: History, reply: Reply | None = None) -> None:
         if run_id in self.runs:
