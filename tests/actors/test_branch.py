@@ -408,3 +408,23 @@ class TestClosing:
         assert all(isinstance(error, BodyClosed) for error in caught)
         del task
         gc.collect()
+
+
+async def test_two_houses_on_one_loop_number_the_tasks_of_a_body_once():
+    """What was recorded beside one open runtime is replayed beside two, and the other way round."""
+    loop = asyncio.get_running_loop()
+    undo = [chain_task_factory(loop), chain_task_factory(loop)]
+    paths: list[str] = []
+
+    async def look() -> None:
+        branch = CURRENT.get()
+        assert branch is not None
+        paths.append(branch.path)
+
+    async def body() -> None:
+        await asyncio.gather(look(), look())
+
+    await Host().run(body())
+    for each in reversed(undo):
+        each()
+    assert paths == ["/0", "/1"]

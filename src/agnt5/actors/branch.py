@@ -254,7 +254,8 @@ def chain_task_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> asyncio.Future[Any]:
         branch = CURRENT.get()
-        if branch is None:
+        # A guard comes from a runtime that was opened on this loop later, and is numbered already.
+        if branch is None or isinstance(coro, Guard):
             return make(loop, coro, **kwargs)
         return spawn(branch.child(), coro, make, loop, **kwargs)
 
