@@ -1,0 +1,1 @@
+"""What tests of workflows are made of. Its parts are imported from their own modules."""
