@@ -97,14 +97,7 @@ async def rehearse(
     except (PayloadError, InvalidInputError) as error:
         found.unreadable = f"its recorded input cannot be given to {definition.name!r}: {error}"
         return found
-    try:
-        await _watch(script, found, wants_end=wants_end, patience_s=patience_s)
-    finally:
-        script.close()
-        for _ in range(100):
-            if not script.guards:
-                break
-            await asyncio.sleep(0)
+    await _watch(script, found, wants_end=wants_end, patience_s=patience_s)
     found.passed = script.passed
     found.beyond = _that_matter(run_id, history, found.beyond)
     return found
@@ -128,6 +121,19 @@ def _that_matter(
 
 
 async def _watch(
+    script: Rehearsal, found: Rehearsed, *, wants_end: bool, patience_s: float
+) -> None:
+    try:
+        await _watch_body(script, found, wants_end=wants_end, patience_s=patience_s)
+    finally:
+        script.close()
+        for _ in range(100):
+            if not script.guards:
+                break
+            await asyncio.sleep(0)
+
+
+async def _watch_body(
     script: Rehearsal, found: Rehearsed, *, wants_end: bool, patience_s: float
 ) -> None:
     loop = asyncio.get_running_loop()

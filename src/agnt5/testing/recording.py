@@ -74,6 +74,8 @@ async def record_async(
         while not await _is_over(runtime, RUN_ID):
             if not (await outside.speak(_state(runtime, RUN_ID)) or _jump(clock)):
                 break
+        # What nobody waits for lingers a little before it is written.
+        await runtime.runs.bus.journal.drain(patience)
         return await client.history(RUN_ID)
 
 

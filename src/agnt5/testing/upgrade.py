@@ -70,8 +70,12 @@ def check_upgrade(
     with the input {'prices': [1, 0]}, cut after event 3 of ...:
     """
     upgrade = _Upgrade(component_of(old), component_of(new), signals, answers, strict, stall_limit)
-    drawn = _inputs_of(upgrade.old) if inputs is None else inputs
+    _for_each(_inputs_of(upgrade.old) if inputs is None else inputs, upgrade, max_examples)
 
+
+def _for_each(
+    inputs: st.SearchStrategy[Mapping[str, Any]], upgrade: _Upgrade, max_examples: int
+) -> None:
     @settings(
         max_examples=max_examples,
         deadline=None,
@@ -79,7 +83,7 @@ def check_upgrade(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         phases=[Phase.generate, Phase.shrink],
     )
-    @given(drawn)
+    @given(inputs)
     def each(given_input: Mapping[str, Any]) -> None:
         asyncio.run(upgrade.check(given_input))
 
