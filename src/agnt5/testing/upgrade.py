@@ -67,7 +67,7 @@ def check_upgrade(
     ...     check_upgrade(total, total_2)
     ... except AssertionError as error:
     ...     print(str(error).splitlines()[0])
-    with the input {'prices': [1, 0]}, cut after event 3 of ...:
+    with the input {'prices': [...]}, cut after event 3 of ...:
     """
     upgrade = _Upgrade(component_of(old), component_of(new), signals, answers, strict, stall_limit)
     _for_each(_inputs_of(upgrade.old) if inputs is None else inputs, upgrade, max_examples)
