@@ -20,6 +20,8 @@ from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
+from agnt5.contract_watch import ContractWatch, OnViolation
+from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
@@ -123,6 +125,9 @@ class Runtime:
         webhook_secrets: By source, with what its webhooks are signed: a secret or several, while
             one takes the place of another. By default ``AGNT5_WEBHOOK_SECRET_<SOURCE>``.
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
+        contracts: What must hold of every run, see :mod:`agnt5.contracts`. A violation is logged,
+            and counted in ``runtime.contracts.counts``.
+        on_violation: Called with each violation, on the runtime's loop; it must not block.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -139,6 +144,9 @@ class Runtime:
     >>> asyncio.run(main())
     42
     """
+
+    loop: asyncio.AbstractEventLoop | None = None
+    _undo: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -158,6 +166,8 @@ class Runtime:
         default_timeout_ms: int | None = None,
         webhook_secrets: Mapping[str, Secrets] | None = None,
         max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
+        contracts: Iterable[Contract] = (),
+        on_violation: OnViolation | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -183,13 +193,11 @@ class Runtime:
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
         self.histories = HistoryDesk(self.runs)
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.contracts = ContractWatch(contracts, on_violation)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
         self._bus: Bus | None = None
-        self._thread = 0
-        self._pid = 0
-        self._undo: Callable[[], None] | None = None
+        self._thread = self._pid = 0
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -239,8 +247,10 @@ class Runtime:
         context.run(enter_runtime)
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
+        log = beside_memory(log)
+        self.contracts.open(log)
         bus = Bus(
-            beside_memory(log),
+            log,
             self.runs.components,
             self.runs,
             clock=self._clock,
@@ -253,6 +263,7 @@ class Runtime:
                 settings.threads,
                 settings.queues,
                 AttemptDefaults(limit_ms and limit_ms / 1000, self._default_policy),
+                self.contracts.listener,
             ),
             payload_limit=settings.max_payload_bytes,
         )
@@ -279,6 +290,7 @@ class Runtime:
             self.runs.close(CLOSED)
             self.entities.close()
             self.conversations.close(CLOSED)
+            self.contracts.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()
@@ -355,15 +367,7 @@ def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
 
 
 def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
-    """Open a store without executing anything.
-
-    Args:
-        store: As for :class:`Runtime`.
-        readonly: Only look: another process may have it open.
-
-    Raises:
-        StoreError: When the store is in use (and is not only looked at), or cannot be read.
-    """
+    """Open a store without executing anything; ``readonly``: another process may have it open."""
     return open_store(store_url(store), readonly=readonly)
 
 

@@ -57,7 +57,7 @@ class Bus(Workshop):
         )
         self.runs: dict[str, RunActor] = {}
         self.log = log
-        self.journal = Journal(log, context)
+        self.journal = Journal(log, context, settings.listener)
         self.entities = Entities(self, context, settings.run.park_after_us)
         self.closing = False
         self._admission = Admission(

@@ -50,7 +50,7 @@ class Pattern(ABC):
 
     def where(self, test: Test) -> Pattern:
         """And only if this is true of the event; it must not depend on anything else."""
-        return _Shown(self & Atom(test, "..."), f"{self!r}.where({_name_of(test)})")
+        return _Where(self, test)
 
     def after(self, other: Pattern | str) -> Pattern:
         """And only if the other was there before, in an earlier event."""
@@ -140,6 +140,24 @@ class _Shown(Pattern):
 
     def __repr__(self) -> str:
         return self._text
+
+
+class _Where(Pattern):
+    """A pattern, and of its events only some; of others the test is never asked."""
+
+    def __init__(self, of: Pattern, test: Test) -> None:
+        self._of = of
+        self._test = test
+
+    def start(self) -> State:
+        return self._of.start()
+
+    def step(self, state: State, event: ContractEvent) -> tuple[State, bool]:
+        state, matters = self._of.step(state, event)
+        return state, matters and bool(self._test(event))
+
+    def __repr__(self) -> str:
+        return f"{self._of!r}.where({_name_of(self._test)})"
 
 
 class _Not(Pattern):
