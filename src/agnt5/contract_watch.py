@@ -70,9 +70,10 @@ class ContractWatch:
         """Who is to be told of settled appends; None, if there is nothing to watch."""
         return self.hear if self.contracts else None
 
-    def open(self, log: EventLog) -> None:
-        """Begin to watch."""
+    def open(self, log: EventLog) -> EventLog:
+        """Begin to watch what is written to this log; returns it."""
         self._log = log
+        return log
 
     def close(self) -> None:
         """Watch no more."""

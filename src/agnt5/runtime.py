@@ -125,8 +125,7 @@ class Runtime:
         webhook_secrets: By source, with what its webhooks are signed: a secret or several, while
             one takes the place of another. By default ``AGNT5_WEBHOOK_SECRET_<SOURCE>``.
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
-        contracts: What must hold of every run, see :mod:`agnt5.contracts`. A violation is logged,
-            and counted in ``runtime.contracts.counts``.
+        contracts: What must hold of every run, see :mod:`agnt5.contracts`.
         on_violation: Called with each violation, on the runtime's loop; it must not block.
         clock: Where time comes from; the machine's clock by default.
 
@@ -247,10 +246,8 @@ class Runtime:
         context.run(enter_runtime)
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
-        log = beside_memory(log)
-        self.contracts.open(log)
         bus = Bus(
-            log,
+            self.contracts.open(beside_memory(log)),
             self.runs.components,
             self.runs,
             clock=self._clock,
