@@ -197,3 +197,44 @@ def test_files_in_text_mode_are_refused(tmp_path):
         write_histories([], io.StringIO())
     with pytest.raises(InvalidInputError, match="binary mode"):
         read_histories(io.StringIO("{}"))
+
+
+@given(
+    histories(),
+    st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3), st.integers(0, 5)), min_size=1),
+)
+def test_whatever_is_in_a_file_it_is_read_or_refused(facts, changes):
+    """Bytes anywhere are replaced: what comes of it is sound, or an error with a line."""
+    content = as_bytes([history("run", facts)])
+    for place, put, gone in changes:
+        at = int(place * len(content))
+        content = content[:at] + put + content[at + gone :]
+    refused_or_sound(content)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+@given(
+    histories(),
+    st.integers(0, 20),
+    st.sampled_from(["stream", "version", "topic", "at", "event_id", "step", "state", "other"]),
+    JSON | st.sampled_from(["RunCompleted", "StepCompleted", "SignalConsumed", "RunQueued;v=x"]),
+)
+def test_whatever_a_field_holds_it_is_read_or_refused(facts, line, field, value):
+    found = [orjson.loads(each) for each in as_bytes([history("run", facts)]).splitlines()]
+    found[line % len(found)][field] = value
+    refused_or_sound(b"\n".join(json.dumps(each).encode() for each in found))
+
+
+def refused_or_sound(content: bytes) -> None:
+    try:
+        found = read_histories(io.BytesIO(content))
+    except InvalidInputError as error:
+        assert "the file, line " in str(error)
+    else:
+        assert read_histories(io.BytesIO(as_bytes(found))) == found
