@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib.metadata import version as version_of
 from typing import Any
 
 import click
@@ -56,7 +55,9 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, *, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"agnt5-actors {version_of('agnt5-actors')}")
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
+
+        click.echo(f"agnt5-actors {version('agnt5-actors')}")
         ctx.exit()
 
 

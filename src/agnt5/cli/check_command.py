@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -85,6 +84,8 @@ def check(
         case "json":
             print_json(json_of(findings, len(files)))
         case "sarif":
+            from importlib.metadata import version  # noqa: PLC0415 - slow to import
+
             print_json(sarif_of(findings, version("agnt5-actors")))
         case _:
             _print(findings, len(files))
