@@ -6,10 +6,12 @@ import importlib
 import json
 import subprocess
 import sys
+import tomllib
 
 import click
 import pytest
 from tests.cli.shell import agnt5
+from tests.docs.pages import ROOT
 
 from agnt5.cli import application, main
 from agnt5.cli.application import run
@@ -165,6 +167,14 @@ def test_help_imports_no_command_and_nothing_heavy(tmp_path):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "['agnt5.cli.commands']"
+
+
+def test_the_hook_for_pre_commit_installs_what_the_extra_does():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    hook = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+    assert "entry: agnt5 check\n" in hook
+    needed = json.dumps(project["optional-dependencies"]["cli"])
+    assert f"additional_dependencies: {needed}" in hook
 
 
 def test_the_group_is_what_click_expects():

@@ -94,13 +94,14 @@ class Region:
 
     def is_self(self, expr: ast.AST) -> bool:
         """Whether an expression is ``self`` in a class workflow."""
-        given = parameters(self.node)
-        return (
-            self.owner is not None
-            and isinstance(expr, ast.Name)
-            and bool(given)
-            and expr.id == given[0].arg
-        )
+        if self.owner is None:
+            return False
+        match self._binding(expr):
+            case [Parameter(node=node, function=function)]:
+                within_class = isinstance(self.module.parent_of[function], ast.ClassDef)
+                return within_class and parameters(function)[0] is node
+            case _:
+                return False
 
     def is_saga(self, expr: ast.AST) -> bool:
         """Whether an expression is what ``async with ctx.saga() as name`` has bound."""

@@ -118,7 +118,13 @@ class ScopeBuilder:
                 return
             case ast.ClassDef():
                 scope.bind(node.name, Defined(node))
-                self._outside(node, [*node.decorator_list, *node.bases, *node.keywords], scope)
+                around = [
+                    *node.decorator_list,
+                    *node.bases,
+                    *node.keywords,
+                    *_type_parameters(node),
+                ]
+                self._outside(node, around, scope)
                 self._inside(node, node.body, Scope(node, scope))
                 return
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
@@ -143,6 +149,7 @@ class ScopeBuilder:
         outside: list[ast.AST] = [*given.defaults, *(d for d in given.kw_defaults if d)]
         if not isinstance(node, ast.Lambda):
             outside += [*node.decorator_list, *([node.returns] if node.returns else [])]
+            outside += _type_parameters(node)
         inner = Scope(node, scope)
         for parameter in parameters(node):
             inner.bind(parameter.arg, Parameter(parameter, node))
@@ -206,6 +213,11 @@ def parameters(node: FunctionNode | ast.Lambda) -> list[ast.arg]:
     given = node.args
     optional = [each for each in (given.vararg, given.kwarg) if each is not None]
     return [*given.posonlyargs, *given.args, *given.kwonlyargs, *optional]
+
+
+def _type_parameters(node: ast.AST) -> list[ast.AST]:
+    """``[T: bound]`` behind a name, which Python has since 3.12."""
+    return list(getattr(node, "type_params", []))
 
 
 def _function_scope(scope: Scope) -> Scope:
