@@ -61,8 +61,9 @@ _LISTED: Final[tuple[tuple[Known, str], ...]] = (
     (
         _CHANCE,
         """
-        random.* random.Random random.SystemRandom secrets.* secrets.SystemRandom os.urandom
-        os.getrandom numpy.random.*
+        random.* random.Random random.SystemRandom secrets.token_bytes secrets.token_hex
+        secrets.token_urlsafe secrets.choice secrets.randbelow secrets.randbits
+        secrets.SystemRandom os.urandom os.getrandom numpy.random.*
         """,
     ),
     (
@@ -87,7 +88,7 @@ _LISTED: Final[tuple[tuple[Known, str], ...]] = (
     (
         _TIMEOUT,
         """
-        asyncio.timeout asyncio.timeout_at asyncio.wait_for anyio.fail_after anyio.move_on_after
+        asyncio.timeout asyncio.timeout_at anyio.fail_after anyio.move_on_after
         async_timeout.timeout
         """,
     ),
@@ -126,8 +127,9 @@ _LISTED: Final[tuple[tuple[Known, str], ...]] = (
     (
         _PROCESS,
         """
-        subprocess.* subprocess.Popen os.system os.popen os.fork os.kill os.execv os.execvp
-        os.spawnv os._exit sys.exit builtins.input builtins.breakpoint getpass.getpass
+        subprocess.run subprocess.call subprocess.check_call subprocess.check_output
+        subprocess.getoutput subprocess.getstatusoutput subprocess.Popen os.system os.popen os.fork
+        os.kill os.execv os.execvp os.spawnv builtins.input getpass.getpass
         multiprocessing.Process multiprocessing.Pool
         """,
     ),
