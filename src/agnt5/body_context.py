@@ -21,6 +21,7 @@ class BodyContext(Context):
             component_name=info.name,
             metadata=info.metadata,
         )
+        self._metadata_is_recorded = True
         self.script = script
         self.info = info
         self.images: Images | None = None
