@@ -128,6 +128,7 @@ def test_a_value_that_is_only_logged(body, expected):
         ("return given.union({'a'}).pop()", ["AG106"]),
         ("return {name: 1 for name in given}", ["AG106"]),
         ("return {name for name in given}", []),
+        ("return [(n, name) for n in (1, 2) for name in given]", ["AG106"]),
         ("other = set()\nother.update(name for name in given)", []),
     ],
 )

@@ -77,10 +77,32 @@ def test_a_file_that_is_no_python_cannot_be_ignored():
 
 
 @pytest.mark.parametrize(
-    "code", ["x = '\0'", "x = (" * 5000, "+".join("1" * 50_000), "\ufeff\ufeff"]
+    "code",
+    ["x = '\0'", "x = (" * 5000, "x = " + "-" * 50_000 + "1", "\ufeff\ufeffx = 1", "x = 'a\nb'"],
+    ids=["null", "brackets", "minus", "marks", "text"],
 )
 def test_what_cannot_be_parsed_is_a_finding(code):
-    assert [f.rule for f in check_sources({"flows.py": code})] in (["AG001"], [])
+    assert [f.rule for f in check_sources({"flows.py": code})] == ["AG001"]
+
+
+def test_what_is_nested_too_deeply_to_be_looked_at_is_a_finding():
+    """Whether the parser refuses it or this package does."""
+    (finding,) = check_sources({"flows.py": "x = a" + ".b" * 3000})
+    assert finding.rule == "AG001"
+    assert finding.message.startswith("this is not Python that can be read: ")
+
+
+def test_warnings_of_the_parser_are_no_findings():
+    assert check_sources({"flows.py": "x = '\\d'\ny = 1 is 1\n"}) == []
+
+
+def test_what_is_nested_deeply_has_a_message_all_the_same():
+    target = "SEEN" + "[0]" * 400
+    code = (
+        f"from agnt5 import workflow\nSEEN = []\n@workflow\nasync def f(ctx):\n    {target} = 1\n"
+    )
+    (finding,) = check_sources({"flows.py": code})
+    assert finding.message.startswith("'...' is changed")
 
 
 def test_one_file_that_is_no_python_leaves_the_others():

@@ -110,6 +110,10 @@ def test_settings_of_the_project(project, capsys, monkeypatch):
     assert checked(capsys, "--ignore", "AG201") == (0, [])
     monkeypatch.chdir(project / "src")
     assert checked(capsys) == (0, ["AG201"])
+    (project / "pyproject.toml").write_text('[tool.agnt5.check]\nexclude = ["src/or*"]\n')
+    assert checked(capsys) == (0, [])
+    assert checked(capsys, str(project / "src")) == (0, [])
+    assert checked(capsys, "..") == (0, [])
     (project / "other.toml").write_text('[tool.agnt5.check]\nexclude = ["orders.py"]\n')
     assert checked(capsys, "--config", "../other.toml") == (0, [])
 

@@ -6,6 +6,14 @@ import ast
 from dataclasses import dataclass
 
 
+def spelled(expr: ast.AST) -> str:
+    """An expression as source, for messages; three dots when it is nested beyond all reason."""
+    try:
+        return ast.unparse(expr)
+    except RecursionError:
+        return "..."
+
+
 @dataclass(frozen=True)
 class Hit:
     """A rule is broken here.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import warnings
 from pathlib import PurePath
 
 from agnt5.checking.scopes import Assigned, Imported, Scope, ScopeBuilder
@@ -29,7 +30,7 @@ class Module:
         self.path = path
         self.text = text
         self.parts = _parts(path)
-        self.tree = ast.parse(text)
+        self.tree = _parsed(text)
         is_package = PurePath(path).name == "__init__.py"
         built = ScopeBuilder(self.tree, self.parts if is_package else self.parts[:-1])
         self.scope = built.root
@@ -104,6 +105,15 @@ class Module:
             assert scope.parent is not None  # noqa: S101 - a module is no expression
             scope = scope.parent
         return scope
+
+
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as odd escapes: they are no business of ours
+        try:
+            return ast.parse(text)
+        except MemoryError as error:  # what the parser says when its own stack is full
+            raise RecursionError from error
 
 
 def _is_none(binding: object) -> bool:

@@ -46,7 +46,7 @@ def _iterated(region: Region, node: ast.AST) -> Iterator[ast.expr]:
             yield expr
         case ast.ListComp() | ast.GeneratorExp() | ast.DictComp():
             if not _is_forgotten(region, node):
-                yield node.generators[0].iter
+                yield from (each.iter for each in node.generators)
         case ast.Call(func=ast.Name(id=name), args=given) if name in _KEEP_ORDER:
             if not _is_forgotten(region, node) and _is_builtin(region, node.func):
                 yield from (each for each in given if not isinstance(each, ast.Starred))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from agnt5.checking.hits import Hit
+from agnt5.checking.hits import Hit, spelled
 from agnt5.checking.modules import Module
 from agnt5.checking.program import Definition, is_context_parameter
 from agnt5.checking.regions import Region
@@ -34,7 +34,7 @@ def globals_changed(region: Region) -> Iterator[Hit]:
                 continue
             if not isinstance(node, ast.Call) or _holds_container(module, found[1]):
                 message = (
-                    f"{ast.unparse(target)!r} is changed, which outlives the run: other runs and"
+                    f"{spelled(target)!r} is changed, which outlives the run: other runs and"
                     " replays find it changed"
                 )
                 yield Hit("AG501", node, message)
@@ -51,7 +51,7 @@ def closures_changed(region: Region) -> Iterator[Hit]:
                     continue
                 if not isinstance(node, ast.Call) or _holds_container(module, found[1]):
                     message = (
-                        f"a step changes {ast.unparse(target)!r} of the body around it: on replay"
+                        f"a step changes {spelled(target)!r} of the body around it: on replay"
                         " the step does not run, and the change is lost"
                     )
                     yield Hit("AG502", node, message)

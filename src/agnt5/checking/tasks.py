@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from agnt5.checking.hits import Hit
+from agnt5.checking.hits import Hit, spelled
 from agnt5.checking.regions import Region
 from agnt5.checking.scopes import FunctionNode
 
@@ -53,7 +53,7 @@ def _durable(region: Region, call: ast.Call) -> str | None:
     """How a call that must be awaited is spelt; None when it is none."""
     method = region.durable_method(call)
     if method in _AWAITED:
-        return ast.unparse(call.func)
+        return spelled(call.func)
     match call.func:
         case ast.Attribute(
             value=ast.Attribute(
@@ -62,13 +62,13 @@ def _durable(region: Region, call: ast.Call) -> str | None:
             ),
             attr=attr,
         ) if attr in _SHARED and region.is_context(context):
-            return ast.unparse(call.func)
+            return spelled(call.func)
         case _:
             pass
     target = region.program.definition(region.module, call.func)
     role = region.program.role(target) if target else "plain"
     steps = {"task", "tool", "workflow"} | ({"function"} if not region.is_explicit else set())
-    return ast.unparse(call.func) if role in steps else None
+    return spelled(call.func) if role in steps else None
 
 
 def _direct(region: Region, call: ast.Call) -> Iterator[Hit]:
@@ -76,7 +76,7 @@ def _direct(region: Region, call: ast.Call) -> Iterator[Hit]:
         return
     target = region.program.definition(region.module, call.func)
     if target is not None and region.program.role(target) == "function":
-        name = ast.unparse(call.func)
+        name = spelled(call.func)
         message = f"{name}() is called without a step: it is not recorded, and every replay runs it"
         yield Hit("AG601", call, message)
 
@@ -86,7 +86,7 @@ def _swallowed(region: Region, node: ast.Try | ast.TryStar) -> Iterator[Hit]:
         return
     for handler in node.handlers:
         if _catches_all(region, handler.type) and not _raises(handler.body):
-            caught = f"'except {ast.unparse(handler.type)}'" if handler.type else "'except:'"
+            caught = f"'except {spelled(handler.type)}'" if handler.type else "'except:'"
             message = (
                 f"{caught} around an await swallows cancellation, and the end of a parked body"
             )

@@ -14,7 +14,7 @@ from agnt5.checking import Finding, Settings, check_sources, not_python
 from agnt5.checking.reports import json_of, place_of, summary_of
 from agnt5.checking.sarif import sarif_of
 from agnt5.checking.settings import FailOn
-from agnt5.cli.check_files import files_in, settings_from, text_of
+from agnt5.cli.check_files import files_in, project_file, settings_from, text_of
 from agnt5.cli.exits import Exit
 from agnt5.cli.output import console, json_option, print_json
 
@@ -70,7 +70,8 @@ def check(
     """
     if as_json and form not in {None, "json"}:
         raise click.UsageError(f"--json and --format {form} exclude each other")
-    settings = settings_from(config)
+    project = project_file(config)
+    settings = settings_from(project)
     settings = replace(
         settings,
         select=select or settings.select,
@@ -78,7 +79,8 @@ def check(
         exclude=(*settings.exclude, *exclude),
         fail_on=fail_on or settings.fail_on,
     )
-    files = files_in(paths or (".",), settings)
+    root = project.parent if project else Path.cwd()
+    files = files_in(paths or (".",), settings, root)
     findings = _check(files, settings)
     match "json" if as_json else form:
         case "json":

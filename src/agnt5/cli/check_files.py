@@ -18,38 +18,43 @@ _SKIPPED: Final = frozenset({"__pycache__", "node_modules", "site-packages", "bu
 """Folders that hold no source of the project; so do those whose name begins with a dot."""
 
 
-def settings_from(config: Path | None) -> Settings:
-    """The settings of a pyproject.toml: the one given, or the nearest above this folder.
+def project_file(config: Path | None) -> Path | None:
+    """The pyproject.toml to read: the one given, or the nearest from this folder upwards."""
+    if config is not None:
+        return config
+    here = Path.cwd()
+    near = (folder / "pyproject.toml" for folder in (here, *here.parents))
+    return next((path for path in near if path.is_file()), None)
+
+
+def settings_from(project: Path | None) -> Settings:
+    """The settings in a pyproject.toml; the default ones without a file or a table in it.
 
     Raises:
-        CommandError: When the file that was given is not there, or is no TOML.
+        CommandError: When the file is not there, or is no TOML.
         ConfigurationError: When its table is wrong.
     """
-    here = Path.cwd()
-    found = config or next(
-        (
-            folder / "pyproject.toml"
-            for folder in (here, *here.parents)
-            if (folder / "pyproject.toml").is_file()
-        ),
-        None,
-    )
-    if found is None:
+    if project is None:
         return Settings()
     try:
-        document = tomllib.loads(found.read_text(encoding="utf-8"))
+        document = tomllib.loads(project.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CommandError(f"{found} cannot be read as TOML: {error}") from error
+        raise CommandError(f"{project} cannot be read as TOML: {error}") from error
     table: object = document
     for key in ("tool", "agnt5", "check"):
         table = cast("dict[str, object]", table).get(key, {})
         if not isinstance(table, dict):
-            raise CommandError(f"{found}: [tool.agnt5.check] must be a table, not {table!r}")
+            raise CommandError(f"{project}: [tool.agnt5.check] must be a table, not {table!r}")
     return settings_of(cast("dict[str, object]", table))
 
 
-def files_in(paths: Sequence[str], settings: Settings) -> list[str]:
+def files_in(paths: Sequence[str], settings: Settings, root: Path) -> list[str]:
     """The Python files that paths name: a file itself, and all in a folder but what is excluded.
+
+    Args:
+        paths: Files and folders.
+        settings: What is excluded.
+        root: The folder as seen from which patterns are held against paths.
 
     Raises:
         CommandError: When a path is not there.
@@ -60,13 +65,18 @@ def files_in(paths: Sequence[str], settings: Settings) -> list[str]:
         if path.is_file():
             found[str(path)] = None
         elif path.is_dir():
-            found.update(dict.fromkeys(_walk(path, settings)))
+            found.update(dict.fromkeys(_walk(path, settings, root.resolve())))
         else:
             raise CommandError(f"there is no file or folder {given!r}")
     return list(found)
 
 
-def _walk(folder: Path, settings: Settings) -> Iterator[str]:
+def _walk(folder: Path, settings: Settings, root: Path) -> Iterator[str]:
+    def is_excluded(path: Path) -> bool:
+        full = path.resolve()
+        seen = full.relative_to(root) if full.is_relative_to(root) else full
+        return settings.excludes(seen.as_posix())
+
     for place, folders, names in os.walk(folder):
         base = Path(place)
         folders[:] = sorted(
@@ -74,12 +84,12 @@ def _walk(folder: Path, settings: Settings) -> Iterator[str]:
             for name in folders
             if not name.startswith(".")
             and name not in _SKIPPED
-            and not settings.excludes((base / name).as_posix())
+            and not is_excluded(base / name)
             and not (base / name / "pyvenv.cfg").exists()
         )
         for name in sorted(names):
             path = base / name
-            if name.endswith(".py") and not settings.excludes(path.as_posix()):
+            if name.endswith(".py") and not is_excluded(path):
                 yield str(path)
 
 
