@@ -140,6 +140,8 @@ class Runtime:
     42
     """
 
+    bus_class: type[Bus] = Bus
+
     def __init__(
         self,
         store: str | EventLog | None = None,
@@ -239,7 +241,7 @@ class Runtime:
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
         context.run(home.set, self)
-        bus = Bus(
+        bus = self.bus_class(
             beside_memory(log),
             self.runs.components,
             self.runs,

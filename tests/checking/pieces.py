@@ -72,6 +72,8 @@ HARMLESS = (
     "known = {each for each in ('a', 'b')}; smallest = min(known)",
     "total = 0\nfor each in {'a', 'b'}:\n    total += len(each)",
     "for number in {1, 2, 3}:\n    await ctx.step(work, number)",
+    "for number in range(3):\n    await ctx.step(work, number, key=f'x{number}')",
+    "for _ in range(3):\n    await ctx.step(work, 1, key='once')",
     "for number in range(3):\n    await ctx.step(f'step {number}', work, number)",
     "mine = []\nmine.append(await ctx.step(work, 1))",
     "mine = {}\nmine['a'] = await ctx.step(work, 1)",
@@ -148,6 +150,7 @@ BAD = (
     ),
     ("AG504", f"await ctx.step(f'at {{time.time()}}', work, 1)  {MARK}"),
     ("AG504", f"await ctx.step(work, 1, key=str(uuid.uuid4()))  {MARK}"),
+    ("AG505", f"for n in (1, 2):\n    await ctx.step(work, n, key='x')  {MARK}"),
     ("AG601", f"await work(1)  {MARK}"),
 )
 """The rule that each breaks, and the piece, with a mark behind the line of the finding."""

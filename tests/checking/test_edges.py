@@ -128,6 +128,9 @@ def test_a_value_that_is_only_logged(body, expected):
         ("return given.union({'a'}).pop()", ["AG106"]),
         ("return {name: 1 for name in given}", ["AG106"]),
         ("return {name for name in given}", []),
+        ("return {await ctx.step(work, name) for name in given}", ["AG106"]),
+        ("return sum([await ctx.step(work, name) for name in given])", ["AG106"]),
+        ("return set(await ctx.parallel(*{ctx.step(work, n) for n in given}))", ["AG106", "AG106"]),
         ("return [(n, name) for n in (1, 2) for name in given]", ["AG106"]),
         ("other = set()\nother.update(name for name in given)", []),
     ],
@@ -219,6 +222,11 @@ def test_globals(body, expected):
 )
 def test_cancellation(body, expected):
     assert in_body(body) == expected
+
+
+def test_a_step_of_two_loops_is_told_once():
+    body = "for a in 'xy':\n    for b in 'xy':\n        await ctx.step(work, a + b, key='x')"
+    assert in_body(body) == ["AG505"]
 
 
 def test_a_child_may_be_left_to_itself():

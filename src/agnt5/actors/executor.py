@@ -24,7 +24,7 @@ from agnt5.actors.actor import Actor
 from agnt5.actors.clock import Clock
 from agnt5.actors.images import made_of
 from agnt5.actors.mailbox import Envelope
-from agnt5.actors.ports import After, AttemptInfo, FunctionWork, Handler
+from agnt5.actors.ports import UNDER_WAY, After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
 from agnt5.exceptions import (
@@ -198,6 +198,7 @@ class Executor(Actor[Attempt | Cancel]):
 
     async def _run(self, attempt: Attempt) -> None:
         info, work = attempt.info, attempt.work
+        UNDER_WAY.set(info)
         if work.images is not None and work.before is None:
             work.before = work.images.capture()
         result = await self._result(attempt)

@@ -16,6 +16,7 @@ from agnt5.checking.rules import RULES
 from agnt5.checking.settings import Settings
 from agnt5.checking.shared import caches, closures_changed, globals_changed
 from agnt5.checking.sources import sources
+from agnt5.checking.step_names import repeated_keys
 from agnt5.checking.tasks import tasks
 
 _CHECKS: tuple[Callable[[Region], Iterator[Hit]], ...] = (
@@ -25,6 +26,7 @@ _CHECKS: tuple[Callable[[Region], Iterator[Hit]], ...] = (
     globals_changed,
     closures_changed,
     caches,
+    repeated_keys,
 )
 
 

@@ -44,8 +44,10 @@ def _iterated(region: Region, node: ast.AST) -> Iterator[ast.expr]:
     match node:
         case ast.For(iter=expr) if _order_is_seen(node):
             yield expr
-        case ast.ListComp() | ast.GeneratorExp() | ast.DictComp():
-            if not _is_forgotten(region, node):
+        case ast.ListComp() | ast.GeneratorExp() | ast.DictComp() | ast.SetComp():
+            if _asks(region, node) or not (
+                isinstance(node, ast.SetComp) or _is_forgotten(region, node)
+            ):
                 yield from (each.iter for each in node.generators)
         case ast.Call(func=ast.Name(id=name), args=given) if name in _KEEP_ORDER:
             if not _is_forgotten(region, node) and _is_builtin(region, node.func):
@@ -73,6 +75,15 @@ def _order_is_seen(loop: ast.For) -> bool:
                 case _:
                     pass
     return False
+
+
+def _asks(region: Region, node: ast.AST) -> bool:
+    """Whether something within it is awaited or made durable: that is seen in turn."""
+    return any(
+        isinstance(each, ast.Await)
+        or (isinstance(each, ast.Call) and region.durable_method(each) is not None)
+        for each in ast.walk(node)
+    )
 
 
 def _is_forgotten(region: Region, node: ast.AST) -> bool:

@@ -87,6 +87,12 @@ _ALL = (
     Rule("AG502", "closure changed by a step", "error", "let the step return it"),
     Rule("AG503", "cache of a body", "error", "remove the cache: steps are remembered already"),
     Rule("AG504", "unstable step name", "error", "name the step by what it is about"),
+    Rule(
+        "AG505",
+        "one key for many steps",
+        "error",
+        "put what differs into the key, or leave the key out",
+    ),
     Rule("AG601", "function called directly", "error", "call it by ctx.step(function, ...)"),
 )
 

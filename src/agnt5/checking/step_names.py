@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from agnt5.checking.hits import Hit, spelled
 from agnt5.checking.regions import Region
 
 _NAME_FIRST = frozenset(
     {"step", "task", "run", "signal", "wait_for_signal", "patched", "timer", "child"}
 )
+_STEPS = frozenset({"step", "task", "run"})
 _NAME_KEYWORDS = frozenset({"name", "key"})
 
 
@@ -28,6 +30,33 @@ def names_of_calls(region: Region) -> Iterator[ast.expr]:
         for keyword in node.keywords:
             if keyword.arg in _NAME_KEYWORDS:
                 yield keyword.value
+
+
+def repeated_keys(region: Region) -> Iterator[Hit]:
+    """Steps of a loop that differ in their arguments and not in their key: one step for all."""
+    for node in region.nodes:
+        match node:
+            case ast.For(target=target, body=body):
+                parts: list[ast.AST] = list(body)
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+                target, parts = ast.Tuple([each.target for each in node.generators]), [node.elt]
+            case _:
+                continue
+        varying = _names(target)
+        for call in (each for part in parts for each in ast.walk(part)):
+            if not isinstance(call, ast.Call) or region.durable_method(call) not in _STEPS:
+                continue
+            keys = [each.value for each in call.keywords if each.arg == "key"]
+            others = [*call.args, *(each.value for each in call.keywords if each.arg != "key")]
+            given = set().union(*map(_names, others))
+            if keys and isinstance(keys[0], ast.Constant) and varying & given:
+                key = spelled(keys[0])
+                message = f"every round asks for the step with key {key}: only the first one runs"
+                yield Hit("AG505", call, message)
+
+
+def _names(expr: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(expr) if isinstance(each, ast.Name)}
 
 
 def _is_text(expr: ast.expr) -> bool:
