@@ -35,14 +35,16 @@ def names_of_calls(region: Region) -> Iterator[ast.expr]:
 def repeated_keys(region: Region) -> Iterator[Hit]:
     """Steps of a loop that differ in their arguments and not in their key: one step for all."""
     for node in region.nodes:
+        parts: list[ast.AST] = []
         match node:
             case ast.For(target=target, body=body):
-                parts: list[ast.AST] = list(body)
+                varying = _names(target)
+                parts += body
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
-                target, parts = ast.Tuple([each.target for each in node.generators]), [node.elt]
+                varying = set().union(*(_names(each.target) for each in node.generators))
+                parts.append(node.elt)
             case _:
                 continue
-        varying = _names(target)
         for call in (each for part in parts for each in ast.walk(part)):
             if not isinstance(call, ast.Call) or region.durable_method(call) not in _STEPS:
                 continue
