@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -172,6 +173,22 @@ def test_the_command_says_it_by_its_code_too(place, corpus):
     quiet = run_command("--against", "shop_new:bill", "corpus")
     assert quiet.output == "1 replayed: 1 compatible, 2 skipped\n"
     assert "run b of 'bill'" in run_command("--against", "shop_new:bill", "-v", "corpus").output
+
+
+def test_the_installed_script_finds_the_code_of_the_folder_it_is_called_in(place, corpus):
+    """And its exit code is the answer."""
+    script = Path(sys.executable).with_name("agnt5")
+    for name, code, status in (("shop_a", OLD, 0), ("shop_b", BROKEN, 1)):
+        module(place, name, code)
+        command = [script, "replay", "--against", name, "corpus"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert done.stderr == ""
+    wrong = [script, "replay", "--against", "no_such_module", "corpus"]
+    done = subprocess.run(wrong, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no_such_module" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command_speaks_json(place, corpus):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import sys
+from pathlib import Path
 
 import click
 
+from agnt5.cli.output import json_option, print_json
 from agnt5.testing.corpus import replay_corpus
 from agnt5.testing.replay import PATIENCE_S, STALL_LIMIT_S
 
@@ -34,7 +36,7 @@ from agnt5.testing.replay import PATIENCE_S, STALL_LIMIT_S
     show_default=True,
     help="Seconds for one run.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@json_option
 def replay(
     corpus: tuple[str, ...],
     against: str,
@@ -55,9 +57,11 @@ def replay(
 
     Exit codes: 0 every run can go on, 1 some cannot, 2 wrong usage.
     """
+    # As with `python -m`: the code that is checked is mostly that of the project one stands in.
+    sys.path.insert(0, str(Path.cwd()))
     report = replay_corpus(corpus, against, stall_limit=stall_limit, patience=patience)
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        print_json(report.as_json())
     else:
         click.echo(report.text(verbose=verbose))
     return 0 if report.is_fine(strict=strict) else 1
