@@ -134,7 +134,8 @@ class SimulatedLog:
         self._handed += 1
         throw = self._dice.at("append", str(self._life), str(self._handed))
         turns = self._dice.turns(throw)
-        if self._queue[0].edge and self._dice.is_refused(throw):
+        # The very first one only: whoever starts a child is patient, and time would pass.
+        if not self.disk.appends and self._dice.is_refused(throw):
             self._refuse([self._queue.popleft()], StoreError("the simulated disk is full"))
             self._pump()
             return

@@ -13,7 +13,9 @@ from agnt5.exceptions import ConfigurationError
 from agnt5.testing.schedule import Circumstances, Crash, Failing, Moment
 from agnt5.testing.subject import Subject
 
-DELAYS_S = (0.0, 0.5, 5.0, 60.0, 3600.0, 86_400.0)
+DELAYS_S = (0.0, 0.51, 5.3, 61.0, 3607.0, 86_411.0)
+"""Nothing round: what comes in the same microsecond as a timeout is a race of nobody's making."""
+_NEAR_S = (-0.011, 0.013, 1.017)
 _MOST_TIMES = 20
 _MOST_FAILURES = 2
 _MOST_SEED = 2**16
@@ -127,7 +129,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 def delays(seen_s: Iterable[float]) -> list[float]:
     """When things may come from outside: some times, and about when something happened before."""
-    near = {time + later for time in seen_s for later in (0.0, 1.0)}
+    near = {round(time + later, 6) for time in seen_s for later in _NEAR_S if time + later >= 0}
     return sorted({*DELAYS_S, *sorted(near)[:_MOST_TIMES]})
 
 
