@@ -154,7 +154,7 @@ def _ended_otherwise(calm: Seen, seen: Seen, rules: Rules) -> list[Problem]:
             return []
     elif (now.status, seen.recorded) == (before.status, calm.recorded):
         return []
-    advice = "if a part of it may differ, say same=...; if it may depend on who is first, racy=True"
+    advice = "if a part of it may differ, say same=...; if it is meant to be a race, racy=True"
     return [Problem("result", f"the run {now},\ncalmly it {before}", advice)]
 
 
