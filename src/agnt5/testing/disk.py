@@ -31,8 +31,6 @@ class Disk:
         self.ended: set[str] = set()
         """Runs that have ended, or are suspended."""
         self.appends = 0
-        self.order: list[tuple[str, int, int]] = []
-        """Of each append: the stream, and its first and last version."""
         self.log.start(lambda _: None)
 
     def write(self, append: Append) -> None:
@@ -41,7 +39,6 @@ class Disk:
         if append.error is not None or not append.facts:
             return
         self.appends += 1
-        self.order.append((append.stream, append.after + 1, append.after + len(append.facts)))
         for raw in append.facts:
             if raw.topic in TERMINAL or raw.topic == "RunSuspended":
                 self.ended.add(append.stream)
@@ -100,11 +97,6 @@ class SimulatedLog:
         self._writing = False
         self._sink: Sink | None = None
         self._refusing = False
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether an append is on its way."""
-        return bool(self._queue) or self._writing
 
     @property
     def is_owner(self) -> bool:

@@ -31,12 +31,6 @@ class Declared:
     cancels: bool
     failures: Sequence[tuple[str, tuple[type[Exception], ...]]]
 
-    @property
-    def is_drawn(self) -> bool:
-        """Whether anything of it differs from one example to the next, beside lateness."""
-        values = [*self.input.values(), *self.signals, *self.answers, *self.failures]
-        return self.cancels or any(isinstance(v, st.SearchStrategy | tuple) for v in values)
-
     def errors(self) -> dict[tuple[str, str], type[Exception]]:
         """The failures that are declared, by function and name."""
         return {(name, e.__name__): e for name, errors in self.failures for e in errors}

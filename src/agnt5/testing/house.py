@@ -47,11 +47,6 @@ class SimulatedRuntime(Runtime):
         self.schedules = _NoSchedules(self.runs)
 
     @property
-    def bus(self) -> Bus:
-        """The bus, while it is open."""
-        return self.runs.bus
-
-    @property
     def is_busy(self) -> bool:
         """Whether a run is in memory, or something is on its way to the log."""
         bus = self._bus

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import selectors
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import Context
 from itertools import count
@@ -182,9 +182,3 @@ class VirtualClock:
     def call_at(self, due_at: int, callback: Callable[[], None]) -> Alarm:
         """Call back once the time has come."""
         return self._loop.call_at((due_at - self._start) / 1e6, callback)
-
-
-def cancel_all(loop: asyncio.AbstractEventLoop, spared: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel what is left of a dead process."""
-    for task in asyncio.all_tasks(loop) - set(spared):
-        task.cancel()
