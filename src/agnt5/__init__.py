@@ -50,6 +50,7 @@ from agnt5.exceptions import (
 )
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
+from agnt5.histories import History
 from agnt5.people import UserReply
 from agnt5.policies import (
     BackoffPolicy,
@@ -75,6 +76,7 @@ from agnt5.runtime import Runtime, rebuild_index
 from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
+from agnt5.transfers import export_runs, import_runs
 from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
@@ -110,6 +112,7 @@ __all__ = [
     "FunctionRegistry",
     "Handoff",
     "Happened",
+    "History",
     "InvalidInputError",
     "NondeterminismError",
     "NotHappened",
@@ -154,8 +157,10 @@ __all__ = [
     "WorkflowRegistry",
     "entity",
     "event",
+    "export_runs",
     "function",
     "get_current_context",
+    "import_runs",
     "query",
     "rebuild_index",
     "task",

@@ -20,6 +20,8 @@ from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
+from agnt5.contract_watch import ContractWatch, OnViolation
+from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
 from agnt5.entity_desk import DESK, RuntimeDesk
@@ -30,6 +32,7 @@ from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function import retry_plan
 from agnt5.function_context import enter_runtime
+from agnt5.history_desk import HistoryDesk
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
@@ -123,6 +126,8 @@ class Runtime:
         webhook_secrets: By source, with what its webhooks are signed: a secret or several, while
             one takes the place of another. By default ``AGNT5_WEBHOOK_SECRET_<SOURCE>``.
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
+        contracts: What must hold of every run, see :mod:`agnt5.contracts`.
+        on_violation: Called with each violation, on the runtime's loop; it must not block.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -141,6 +146,8 @@ class Runtime:
     """
 
     bus_class: type[Bus] = Bus
+    loop: asyncio.AbstractEventLoop | None = None
+    _undo: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -160,6 +167,8 @@ class Runtime:
         default_timeout_ms: int | None = None,
         webhook_secrets: Mapping[str, Secrets] | None = None,
         max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
+        contracts: Iterable[Contract] = (),
+        on_violation: OnViolation | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -184,13 +193,12 @@ class Runtime:
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.histories = HistoryDesk(self.runs)
+        self.contracts = ContractWatch(contracts, on_violation)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
         self._bus: Bus | None = None
-        self._thread = 0
-        self._pid = 0
-        self._undo: Callable[[], None] | None = None
+        self._thread = self._pid = 0
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -242,7 +250,7 @@ class Runtime:
         context.run(DESK.set, self.entities)
         context.run(home.set, self)
         bus = self.bus_class(
-            beside_memory(log),
+            self.contracts.open(beside_memory(log)),
             self.runs.components,
             self.runs,
             clock=self._clock,
@@ -255,6 +263,7 @@ class Runtime:
                 settings.threads,
                 settings.queues,
                 AttemptDefaults(limit_ms and limit_ms / 1000, self._default_policy),
+                self.contracts.listener,
             ),
             payload_limit=settings.max_payload_bytes,
         )
@@ -281,6 +290,7 @@ class Runtime:
             self.runs.close(CLOSED)
             self.entities.close()
             self.conversations.close(CLOSED)
+            self.contracts.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()
@@ -356,6 +366,11 @@ def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
     )
 
 
+def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
+    """Open a store without executing anything; ``readonly``: another process may have it open."""
+    return open_store(store_url(store), readonly=readonly)
+
+
 def rebuild_index(store: str | None = None) -> int:
     """Drop the index tables of a store and build them again from its log.
 
@@ -371,7 +386,7 @@ def rebuild_index(store: str | None = None) -> int:
     Raises:
         StoreError: When the store is in use, or cannot be read or written.
     """
-    log = open_store(store_url(store))
+    log = open_log(store)
     try:
         return rebuild_log_index(log)
     finally:

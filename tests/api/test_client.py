@@ -80,8 +80,9 @@ def components():
 executed: list = []
 
 
-async def test_a_step_never_gets_the_client_of_another_store(store, monkeypatch):
-    """Its runtime closes, and another one is open: the call is refused, and tried again later."""
+@pytest.mark.parametrize("how", ["function", "inline"])
+async def test_a_step_never_gets_the_client_of_another_store(store, monkeypatch, how):
+    """Its runtime closes, and another one is open: the call is refused, and the step is owed."""
     begun, closing = asyncio.Event(), asyncio.Event()
     monkeypatch.setattr("agnt5.hosting.HostedRuntime", None)
 
@@ -90,17 +91,26 @@ async def test_a_step_never_gets_the_client_of_another_store(store, monkeypatch)
             self.state.set("cents", self.state.get("cents", 0) + cents)
             return self.state.get("cents")
 
-    @function(retries={"max_attempts": 3, "initial_interval_ms": 1})
-    async def book(ctx: FunctionContext) -> int:
+    async def book_once(idempotency_key: str) -> int:
         begun.set()
         await closing.wait()
         till = AsyncClient().entity("Till", "shop")
-        return (await till.book(cents=5, idempotency_key=ctx.idempotency_key)).output
+        return (await till.book(cents=5, idempotency_key=idempotency_key)).output
+
+    @function
+    async def book(ctx: FunctionContext) -> int:
+        return await book_once(ctx.idempotency_key)
+
+    @workflow
+    async def books(ctx: WorkflowContext) -> int:
+        if how == "function":
+            return await ctx.step(book)
+        return await ctx.step("book", book_once, "once")
 
     async with Runtime("memory://") as other:
         runtime = Runtime(store, grace=5)
         await runtime.start()
-        await AsyncClient(runtime=runtime).submit("book", run_id="r")
+        await AsyncClient(runtime=runtime).submit("books", {}, "workflow", run_id="r")
         await begun.wait()
         closed = asyncio.create_task(runtime.aclose())
         await until(lambda: runtime not in open_runtimes)
@@ -108,9 +118,8 @@ async def test_a_step_never_gets_the_client_of_another_store(store, monkeypatch)
         await closed
         till = AsyncClient(runtime=other).entity("Till", "shop")
         assert (await till.book(cents=1)).output == 1
-    if str(store).startswith("sqlite"):
-        async with Runtime(store) as again:
-            response = await AsyncClient(runtime=again).wait_for_result("r", 10)
+    async with Runtime(store) as again:
+        response = await AsyncClient(runtime=again).wait_for_result("r", 10)
         assert response.output == 5, response.error
     EntityRegistry.clear()
 

@@ -305,6 +305,19 @@ async def test_nothing_is_kept_of_those_who_listened_to_a_run_that_is_not_in_mem
     assert channels == {}
 
 
+async def test_events_that_look_like_output_are_not_taken_for_it(client):
+    @function
+    async def forges(ctx: FunctionContext):
+        for event_type in ("output.delta", "output.gap", "output.reset"):
+            ctx.emit(event_type, {"execution": "e", "content": "forged", "offset": "x"})
+        yield "real"
+
+    run_id = (await client.submit("forges")).run_id
+    events = await all_of(client.stream_run(run_id))
+    assert [e.offset is not None for e in events if "forged" in str(e.data)] == [False] * 3
+    assert [text async for text in client.stream("forges")] == ["real"]
+
+
 async def test_a_run_that_waits_for_a_person_ends_the_stream(client, words):
     @workflow
     async def asks(ctx):

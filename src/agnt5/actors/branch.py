@@ -35,6 +35,7 @@ class Body(Protocol):
     moves: int
     calm: bool
     closed: bool
+    frozen: bool
 
     def give_up(self, key: str) -> None:
         """It has stopped waiting for a call."""

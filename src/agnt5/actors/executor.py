@@ -31,6 +31,7 @@ from agnt5.exceptions import (
     BodyClosed,
     ExecutionError,
     PayloadError,
+    RuntimeClosedError,
     StepTimeoutError,
     UnknownOutcomeError,
 )
@@ -115,6 +116,8 @@ class Executor(Actor[Attempt | Cancel]):
     ) -> None:
         super().__init__(f"function {handler.name}", context)
         self.handler = handler
+        self.closing = False
+        """The house closes: an attempt that fails for that reason has not failed, but is owed."""
         self._encode = encode
         self._threads = threads
         self._defaults = defaults
@@ -199,7 +202,10 @@ class Executor(Actor[Attempt | Cancel]):
         if work.images is not None and work.before is None:
             work.before = work.images.capture()
         result = await self._result(attempt)
-        if result is None or attempt.cancelled:
+        if attempt.cancelled:
+            return
+        if result is None:
+            del self._running[info.run_id, info.key]
             return
         if not isinstance(result, Absent) and work.images is not None and work.before is not None:
             result.after = made_of(info.key, work.before, work.images)
@@ -230,6 +236,8 @@ class Executor(Actor[Attempt | Cancel]):
                 return None
             result = self._failure(_cancelled(info, error))
         except (Exception, SystemExit, BodyClosed) as error:  # noqa: BLE001 - user code
+            if self.closing and isinstance(error, RuntimeClosedError):
+                return None
             result = self._failure(error)
         if attempt.verify and isinstance(result, Failure):
             result = Failure(_still_unknown(info, result.error), retryable=False)

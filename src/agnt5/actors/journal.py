@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 
 import anyio
@@ -14,13 +14,17 @@ from agnt5.events.log import Append, EventLog
 _LINGER_S = 0.004
 """How long an append that nobody waits for may wait for company."""
 
+Listener = Callable[[Sequence[Append]], None]
+"""Hears of settled appends after whoever made them. Must not raise."""
+
 
 class Journal:
     """Hands the appends of one turn of the loop over as one group, so that they share a commit."""
 
-    def __init__(self, log: EventLog, context: Context) -> None:
+    def __init__(self, log: EventLog, context: Context, listener: Listener | None = None) -> None:
         self.log = log
         self._context = context
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._buffer: list[Append] = []
@@ -79,5 +83,7 @@ class Journal:
         self._in_flight -= len(settled)
         for request in settled:
             request.on_settled(request)
+        if self._listener is not None:
+            self._listener(settled)
         if not self._in_flight:
             self._drained.set()

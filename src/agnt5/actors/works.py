@@ -12,7 +12,7 @@ from agnt5.actors.ports import After, Channel, FunctionWork, InlineWork, Work
 from agnt5.actors.values import RunValues
 from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
-from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
+from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, RuntimeClosedError
 
 
 class Works:
@@ -92,6 +92,11 @@ class Works:
                 raise
             error = ExecutionError(f"step {key!r} was cancelled from inside")
             held, report = inline_failure(key, error)
+        match held, report:
+            case (_, RuntimeClosedError()), c.ReportFailure() if self._body.frozen:
+                return  # the house closes: the step has not failed, but is owed
+            case _:
+                pass
         if images is not None:
             report.after = made_of(key, before, images)
         if isinstance(report, c.ReportSuccess):
