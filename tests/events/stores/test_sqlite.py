@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 from eventsourcing.tests.persistence import (
     ApplicationRecorderTestCase,
     NonInterleavingNotificationIDsBaseCase,
     RecorderTestCase,
 )
-from tests.events.stores.log_contract import LogContract
+from tests.events.stores.sqlite_trouble import FAULTS
 
 from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
+from agnt5.testing.stores import LogContract
 
 
 class TestSqliteLog(LogContract):
-    model_examples = 30
+    faults = FAULTS
+    max_examples = 30
 
     @pytest.fixture
-    def make_log(self, tmp_path):
-        numbers = count()
-        return lambda: SqliteLog(tmp_path / f"{next(numbers)}.db")
+    def open_store(self, tmp_path):
+        return lambda place: SqliteLog(tmp_path / f"{place}.db")
 
 
 class _OurRecorder(RecorderTestCase):

@@ -1,0 +1,1 @@
+"""Tools to prove workflows and stores. Needs the extra ``testing``."""
