@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("agnt5.testing.stores.contract")
 from agnt5.testing.stores.check import check_store
 from agnt5.testing.stores.contract import LogContract
 from agnt5.testing.stores.driving import Driver, Sunk, make_append, make_facts, make_row
+from agnt5.testing.stores.killing import check_killed
 from agnt5.testing.stores.port import LAWS, Faults, Moment, OpenStore, Store, StoreConformanceError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Store",
     "StoreConformanceError",
     "Sunk",
+    "check_killed",
     "check_store",
     "make_append",
     "make_facts",

@@ -54,8 +54,6 @@ def same_facts(
 
 def same_streams(store: Store, model: Model) -> dict[str, list[StoredFact]]:
     """Every stream is as the model says; answers the facts."""
-    same("reads", "run_ids()", store.run_ids(), model.run_ids())
-    same("reads", "other_streams()", store.other_streams(), model.other_streams())
     asked = [*model.streams, _NOBODY]
     found = store.read_many(asked)
     same("reads", "read_many(), its keys,", list(found), asked)
@@ -64,7 +62,13 @@ def same_streams(store: Store, model: Model) -> dict[str, list[StoredFact]]:
         same_facts(f"read_many() of {stream!r}", stream, facts, model.streams[stream], 1)
         same("reads", f"last({stream!r})", store.last(stream), facts[-1])
         same("reads", f"read({stream!r})", store.read(stream), facts)
+    for stream, facts in list(found.items())[:1]:
+        for after, upto, limit in ((1, 1, None), (0, len(facts) - 1, None), (0, None, 0)):
+            same_window(store, model, stream, after, upto, limit)
+        same_window(store, model, stream, len(facts) // 2, None, 1)
     same("reads", f"last({_NOBODY!r})", store.last(_NOBODY), None)
+    same("reads", "run_ids()", store.run_ids(), model.run_ids())
+    same("reads", "other_streams()", store.other_streams(), model.other_streams())
     return found
 
 
@@ -86,6 +90,10 @@ def same_index(store: Store, model: Model, moments: Sequence[int]) -> None:
     """Every lookup answers what the model says."""
     rows = model.list_runs()
     same("index", "list_runs()", store.list_runs(), rows)
+    same("index", "list_runs(limit=1)", store.list_runs(limit=1), rows[:1])
+    for newest in rows[:1]:
+        asked = f"list_runs(before={newest.run_id!r})"
+        same("index", asked, store.list_runs(before=newest.run_id), rows[1:])
     for run_id in [*model.streams, _NOBODY]:
         row = store.run_row(run_id)
         same("index", f"run_row({run_id!r})", row, model.rows.get(run_id))

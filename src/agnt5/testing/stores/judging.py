@@ -22,7 +22,7 @@ class Judge:
     def __init__(
         self,
         model: Model,
-        pending: list[Append],
+        pending: dict[Append, Append],
         written: Callable[[Append], None],
         chains: Mapping[int, int],
     ) -> None:
@@ -37,12 +37,12 @@ class Judge:
     def all(self, settled: Sequence[Append]) -> None:
         """Judge those that were settled, and take them out of the pending ones."""
         for append in settled:
-            self._take(append)
-            verdict = self._model.judge(append)
-            if append.error is None:
-                self._accept(append, verdict)
+            given = self._take(append)
+            verdict = self._model.judge(given)
+            if given.error is None:
+                self._accept(given, verdict)
             else:
-                self._refuse(append, append.error, verdict)
+                self._refuse(given, given.error, verdict)
 
     def survivors(self, store: Store, in_flight: Sequence[Append]) -> None:
         """After a crash: which of those that were under way are there; the model learns it."""
@@ -63,20 +63,24 @@ class Judge:
                 )
             self._accept(append, self._model.judge(append))
 
-    def _take(self, append: Append) -> None:
-        if append not in self._pending:
+    def _take(self, append: Append) -> Append:
+        """What was handed over, as it was then; a store may have changed what it was given."""
+        given = self._pending.get(append)
+        if given is None:
             raise StoreConformanceError("settled", f"Settled twice: {self._say(append)}.")
-        kept = [each for each in self._pending if each.stream != VOLATILE]
+        given.error = append.error
+        waiting = [each for each in self._pending.values() if each.stream != VOLATILE]
         if self.in_trouble:  # what is from the edge overtakes, and what its failure takes along
-            kept = [each for each in kept if each.edge == append.edge]
-        is_free = append.stream == VOLATILE or (
-            self.in_trouble and append.chain in self._model.broken
+            waiting = [each for each in waiting if each.edge == given.edge]
+        is_free = given.stream == VOLATILE or (
+            self.in_trouble and given.chain in self._model.broken
         )
-        if not is_free and kept[0] is not append:
+        if not is_free and waiting[0] is not given:
             raise StoreConformanceError(
-                "settled", f"Settled was {self._say(append)}, before {self._say(kept[0])}."
+                "settled", f"Settled was {self._say(given)}, before {self._say(waiting[0])}."
             )
-        self._pending.remove(append)
+        del self._pending[append]
+        return given
 
     def _accept(self, append: Append, verdict: Verdict) -> None:
         if verdict.fate is Fate.LOST:
@@ -110,9 +114,7 @@ class Judge:
         said = f"{self._say(append)} was refused with {type(error).__name__}: {error}"
         if verdict.fate is not Fate.LOST:
             if not self._is_excused(append, error):
-                law = "trouble" if self.in_trouble else "neighbours"
-                if verdict.fate is Fate.KNOWN:
-                    law = "versions"
+                law = "trouble" if self.in_trouble else _law_of(append, error, verdict)
                 raise StoreConformanceError(law, f"{said} It had to be {verdict.fate.value}.")
         elif self._is_excused(append, error):
             return
@@ -133,6 +135,14 @@ class Judge:
 
     def _say(self, append: Append) -> str:
         return f"[{describe(append, self._chains)}]"
+
+
+def _law_of(append: Append, error: StoreError, verdict: Verdict) -> str:
+    """Which law is broken if this error should not have been."""
+    if verdict.fate is Fate.KNOWN:
+        return "versions"
+    is_about_keys = isinstance(error, VersionConflictError) and error.stream != append.stream
+    return "keys" if is_about_keys else "neighbours"
 
 
 def _name(error: type[StoreError] | None) -> str:

@@ -54,16 +54,13 @@ class Ownership:
         self._take(scope, lease)
         return lease
 
-    def release(self, store: Store, which: int) -> Lease | None:
-        """Give up one of the leases that were ever given; only the last of a scope counts."""
-        others = [lease for lease in self.given if lease.scope != STORE_SCOPE]
-        if not others:
-            return None
-        lease = others[which % len(others)]
+    def release(self, store: Store, scope: str, age: int) -> None:
+        """Give up a lease of a scope, the last one or one before it; only the last one counts."""
+        leases = [lease for lease in self.given if lease.scope == scope]
+        lease = leases[max(0, len(leases) - 1 - age)]
         store.release(lease)
-        if self._current.get(lease.scope) == lease:
-            self._current[lease.scope] = None
-        return lease
+        if self._current.get(scope) == lease:
+            self._current[scope] = None
 
     def check(self, store: Store) -> None:
         """The lease that stands is the last one that was given, unless it was given up."""

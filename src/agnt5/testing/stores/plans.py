@@ -26,7 +26,7 @@ _CONTENTS: tuple[tuple[str, bytes, str | None], ...] = (
     ("RunStarted", b"x" * 5000, None),
 )
 _TIMES = (1_700_000_000_000_000, 0, 2**53 + 1)
-_PLAIN = make_row("")
+PLAIN_ROW = make_row("")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _differing(row: RunRow) -> str:
     said = [
         f"{each.name}={getattr(row, each.name)!r}"
         for each in fields(row)
-        if each.name != "run_id" and getattr(row, each.name) != getattr(_PLAIN, each.name)
+        if each.name != "run_id" and getattr(row, each.name) != getattr(PLAIN_ROW, each.name)
     ]
     return f"row({', '.join(said)})"
 
@@ -95,9 +95,9 @@ def _row(status: str, parked: bool, wake_at: int | None, rest: RunRow) -> RunRow
     return replace(rest, status=status, parked=parked, wake_at=wake_at, owes=owes)
 
 
-_rests = st.just(_PLAIN) | st.builds(
+_rests = st.just(PLAIN_ROW) | st.builds(
     replace,
-    st.just(_PLAIN),
+    st.just(PLAIN_ROW),
     component=st.sampled_from(["greet", "order", "ä"]),
     kind=st.sampled_from(["workflow", "function"]),
     created_at=st.sampled_from([1, 2**53 + 1]),
@@ -119,9 +119,10 @@ _rows = st.builds(
     st.sampled_from([None, 3, 5, 9]),
     _rests,
 )
-_keys = st.lists(
-    st.tuples(st.sampled_from(["k", "l"]), st.sampled_from([None, *RUNS])), max_size=2
-).map(tuple)
+_key = st.tuples(st.sampled_from(["k", "l"]), st.sampled_from([None, None, *RUNS]))
+# Not `max_size`: what is drawn as one of a few is drawn often enough.
+_keys = st.sampled_from([0, 0, 1, 2]).flatmap(lambda n: st.lists(_key, min_size=n, max_size=n))
+_keys_of_append = _keys.map(tuple)
 _offsets = st.sampled_from([0, 0, 0, 0, 0, 0, -1, 1])
 _sizes = st.sampled_from([1, 1, 2, 3, 0])
 _chains = st.sampled_from([None, None, 0, 1])
@@ -133,7 +134,7 @@ _of_runs = st.builds(
     _offsets,
     _chains,
     st.none() | _rows,
-    st.just(()) | st.just(()) | _keys,
+    _keys_of_append,
     st.sampled_from([True, True, False]),
     st.sampled_from([False, False, True]),
 )
@@ -143,7 +144,7 @@ _of_others = st.builds(
     _sizes,
     _offsets,
     _chains,
-    keys=st.just(()) | _keys,
+    keys=_keys_of_append,
     urgent=st.booleans(),
 )
 # Always with facts and its row: that is how a log with room in memory knows the stream.
@@ -162,3 +163,5 @@ puts = _of_runs | _of_runs | _of_runs | _of_others | _of_volatile
 """One append."""
 groups = st.lists(puts, min_size=1, max_size=5)
 """What is handed over in one call."""
+subsets = st.sampled_from([(), RUNS[:1], RUNS[1:2], RUNS, STREAMS]).map(frozenset)
+"""Some of the streams."""

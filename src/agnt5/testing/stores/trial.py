@@ -6,9 +6,9 @@ Everything here is told what to do; who draws what to do is the machine.
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -20,7 +20,7 @@ from agnt5.testing.stores.comparing import same_index, same_streams, seen_in_fli
 from agnt5.testing.stores.judging import Judge
 from agnt5.testing.stores.model import Model
 from agnt5.testing.stores.ownership import Ownership
-from agnt5.testing.stores.plans import VOLATILE, Put, describe, facts_after
+from agnt5.testing.stores.plans import Put, describe, facts_after
 from agnt5.testing.stores.port import (
     Faults,
     Moment,
@@ -45,24 +45,6 @@ class Ground:
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     """Makes the places of this check different from those of any other."""
     numbers: count[int] = field(default_factory=count)
-    last_history: list[str] = field(default_factory=list)
-    """What the last trial did."""
-    shrink_s: float = 30.0
-    """How long to look for a shorter history once one has failed."""
-    shortest: StoreConformanceError | None = None
-    """The failure with the shortest history so far."""
-    _until: float | None = None
-
-    def note(self, failure: StoreConformanceError) -> None:
-        """A history has failed."""
-        if self._until is None:
-            self._until = time.monotonic() + self.shrink_s
-        if self.shortest is None or len(failure.history) <= len(self.shortest.history):
-            self.shortest = failure
-
-    def is_over(self) -> bool:
-        """Whether the time for looking further is over."""
-        return self._until is not None and time.monotonic() > self._until
 
     def new_place(self) -> str:
         """A name that was never used before."""
@@ -77,10 +59,12 @@ class Trial:
         self.place = ground.new_place()
         self.model = Model()
         self.history: list[str] = []
-        self.pending: list[Append] = []
+        self.pending: dict[Append, Append] = {}
+        """What is not settled yet, and what it was when it was handed over."""
         self.sent: list[Append] = []
         """Appends with facts that were written: to be sent once more."""
         self.is_full = False
+        self.uses_memory = False
         self._trouble = ExitStack()
         self._serials = count(1)
         self._chains: dict[int, Chain] = {}
@@ -118,10 +102,10 @@ class Trial:
             with_facts: None may be without: it could not be told whether it was written.
         """
         tails = {stream: len(facts) for stream, facts in self.model.streams.items()}
-        for append in self.pending:
+        for append in self.pending.values():
             if append.after == tails.get(append.stream, 0):
                 tails[append.stream] = append.after + len(append.facts)
-        busy = _Busy(self.pending)
+        busy = _Busy(self.pending.values())
         built: list[Append] = []
         for put in puts:
             tail = tails.get(put.stream, 0)
@@ -132,7 +116,7 @@ class Trial:
             append = Append(
                 put.stream, after, facts, put.changes(), chain, _nobody, put.urgent, put.edge
             )
-            append.volatile = put.volatile
+            append.volatile = put.volatile and self.uses_memory
             # From the edge come new runs: nothing that waits already may stand before them.
             append.edge = put.edge and not busy.meets(append)
             if not append.edge:
@@ -152,10 +136,10 @@ class Trial:
         """Give appends to the store, and look at what a reader sees meanwhile."""
         for append in appends:
             self.say(f"append {describe(append, self._names)}")
-        self.pending.extend(appends)
+        self.pending.update({append: copy(append) for append in appends})
         self.store.append(list(appends))
-        if not any(append.stream == VOLATILE for append in self.pending):
-            seen_in_flight(self.store, self.model, self.pending)
+        if not any(append.volatile for append in self.pending.values()):
+            seen_in_flight(self.store, self.model, list(self.pending.values()))
 
     def settle(self) -> None:
         """Wait until all is settled that was handed over, and judge it."""
@@ -163,8 +147,8 @@ class Trial:
 
     def settle_edges(self) -> None:
         """In trouble: wait until what is from the edge is settled, and judge what else is."""
-        while any(append.edge for append in self.pending):
-            self._collect(1, "what is from the edge, although the store is in trouble,")
+        while any(append.edge for append in self.pending.values()):
+            self._collect(1, "what is from the edge")
         self._judge_ready()
 
     def _collect(self, number: int, what: str) -> None:
@@ -172,7 +156,7 @@ class Trial:
         self._judge.all(found)
         self._check_watch()
         if len(found) < number:
-            left = "; ".join(describe(append) for append in self.pending)
+            left = "; ".join(map(describe, self.pending.values()))
             self._impatient()
             raise StoreConformanceError(
                 "settled",
@@ -249,7 +233,7 @@ class Trial:
         self.store.close()
         self._judge_ready()
         if self.pending:
-            left = "; ".join(describe(append) for append in self.pending)
+            left = "; ".join(map(describe, self.pending.values()))
             raise StoreConformanceError("close", f"After close() these are not settled: {left}.")
         self.store.close()
         self._end_trouble()
@@ -268,7 +252,7 @@ class Trial:
         self.ground.faults.crash(self.place, self.store)
         self._end_trouble()
         self._positions.in_order = False
-        in_flight = list(self.pending)
+        in_flight = list(self.pending.values())
         self.pending.clear()
         self._open()
         self._judge.survivors(self.store, in_flight)
@@ -330,7 +314,7 @@ class Trial:
 class _Busy:
     """What appends that may have to wait hold: their streams, their chains, their keys."""
 
-    def __init__(self, waiting: Sequence[Append]) -> None:
+    def __init__(self, waiting: Iterable[Append]) -> None:
         self._held: set[object] = set()
         for append in waiting:
             self.add(append)
