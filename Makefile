@@ -4,9 +4,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
+# As many workers as there are cores. In CI the order of tests and the examples are always the same,
+# elsewhere they are new ones each time.
+PYTEST_OPTIONS ?= -n auto --dist worksteal
 ifeq ($(CI),true)
 HYPOTHESIS_PROFILE ?= ci
 export HYPOTHESIS_PROFILE
+PYTEST_OPTIONS += --randomly-seed=1
 endif
 
 # A Python without `ensurepip` makes an environment without pip; then its own pip fills it.
@@ -61,7 +65,7 @@ basedpyright: setup
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 test: setup check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,10 +14,13 @@ for name, examples in {"dev": 50, "ci": 200, "night": 2000}.items():
         name,
         max_examples=examples,
         deadline=None,
-        derandomize=False,
+        derandomize=name == "ci",
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow],
     )
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # In the background of a shell it is ignored, and every child would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "dev")
 
 

@@ -11,6 +11,7 @@ from agnt5.events.codec import decode_fact
 from agnt5.events.index import RunRow
 from agnt5.events.log import StoredFact
 from agnt5.events.projections import status_of
+from agnt5.events.run.facts import RunQueued
 from agnt5.events.run.state import RunState
 from agnt5.events.vocabulary import public_events
 from agnt5.payloads import decode, decode_error
@@ -44,7 +45,7 @@ def response_of(state: RunState) -> RunResponse:
         created_at=when(state.created_at),
         started_at=maybe(state.started_at),
         session_id=queued.session_id if queued else None,
-        metadata=dict(queued.metadata or {}) if queued else {},
+        metadata=_metadata(state.run_id, queued),
     )
     if state.finished_at is not None:
         begun = state.started_at or state.created_at
@@ -72,6 +73,12 @@ def response_of(state: RunState) -> RunResponse:
         case _:
             pass
     return response
+
+
+def _metadata(run_id: str, queued: RunQueued | None) -> dict[str, Any]:
+    recorded = queued.metadata if queued else None
+    given: Any = decode(recorded, where=f"metadata of run {run_id}") if recorded else {}
+    return dict(given)
 
 
 def _describe_failure(response: RunResponse, state: RunState) -> None:

@@ -306,11 +306,11 @@ def _item(target: Target, given: Any, position: int, timeout: float | None) -> _
 
 
 def _check_envelope(envelope: BatchItemInput, position: int) -> None:
-    for name in ("index", "timeout_ms"):
+    for name, least in (("index", 0), ("timeout_ms", 1)):
         number: Any = getattr(envelope, name)
         whole = isinstance(number, int) and not isinstance(number, bool)
-        if number is not None and (not whole or number < (name == "timeout_ms")):
-            msg = f"item {position}: its {name} must be a number that is not negative or None"
+        if number is not None and (not whole or number < least):
+            msg = f"item {position}: its {name} must be a whole number of at least {least}, or None"
             raise InvalidInputError(f"{msg}, not {number!r}")
     if envelope.item_id is not None and not isinstance(envelope.item_id, str):
         msg = f"item {position}: its item_id must be a text or None, not {envelope.item_id!r}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from agnt5.actors.branch import CURRENT
 from agnt5.actors.ports import AttemptInfo, Images
 from agnt5.actors.script import Script
 from agnt5.emitting import is_ephemeral
-from agnt5.events.keys import operation_key
+from agnt5.events.keys import SCOPE, operation_key
 from agnt5.events.run.facts import EventEmitted
 from agnt5.function_context import Context
 from agnt5.payloads import encode
@@ -21,8 +22,12 @@ class BodyContext(Context):
             component_name=info.name,
             metadata=info.metadata,
         )
+        self._metadata_is_recorded = True
         self.script = script
         self.info = info
+        branch = CURRENT.get()
+        self.scope = "" if branch is None else branch.path[: branch.path.rfind(SCOPE) + 1]
+        """The inline step that the body is; empty for the body of the run itself."""
         self.images: Images | None = None
         """What every inline step may change beside its arguments: a class workflow's attributes."""
         self.speaker = info

@@ -57,8 +57,11 @@ class Call:
         return self.key is not MISSING and self.key is not None
 
     def without_first(self) -> Call:
+        return self.with_args(self.args[1:])
+
+    def with_args(self, args: tuple[Any, ...]) -> Call:
         return Call(
-            self.args[1:],
+            args,
             self.kwargs,
             self.key,
             self._timeout,

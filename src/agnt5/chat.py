@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from agnt5.actors.entity import Change
 from agnt5.actors.script import Script
+from agnt5.entity_state import differs
 from agnt5.events.entity.state import EntityState
 from agnt5.exceptions import StateConflictError
 from agnt5.scopes import SharedState
@@ -39,7 +40,7 @@ class _Turn(SharedState):
             StateConflictError: When somebody has. Nothing was written.
         """
         before, now = self._before, self._script.values.now
-        changes = {k: v for k, v in now.items() if k not in before or before[k] != v}
+        changes = {k: v for k, v in now.items() if k not in before or differs(v, before[k])}
         deleted = [name for name in before if name not in now]
         names = sorted([*changes, *deleted])
         if not names:

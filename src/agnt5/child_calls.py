@@ -11,7 +11,7 @@ from agnt5.calls import line_of
 from agnt5.events.keys import child_run_id, chosen_key, operation_key
 from agnt5.events.run import commands as c
 from agnt5.exceptions import InvalidInputError, UnknownComponentError
-from agnt5.names import check_run_id
+from agnt5.names import check_name, check_run_id
 from agnt5.payloads import encode
 from agnt5.registry import (
     Component,
@@ -110,9 +110,7 @@ class ChildCalls(BodyContext):
         branch, label = self.script.place(), f"child:{name}"
         if key is None:
             return operation_key(branch.path, label, branch.occurrence(label))
-        if not isinstance(key, str) or not key:
-            msg = f"the key of child {name!r} must be a text that is not empty, not {key!r}"
-            raise ValueError(msg)
+        check_name(key, f"the key of child {name!r}")
         return chosen_key(branch.path, label, key)
 
 

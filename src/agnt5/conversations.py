@@ -31,6 +31,7 @@ from agnt5.exceptions import (
     StepTimeoutError,
     UpdateError,
 )
+from agnt5.names import check_name
 from agnt5.payloads import decode, decode_error
 from agnt5.runs import Runs
 
@@ -39,6 +40,8 @@ Refusal = type[QueryError] | type[InvalidInputError]
 
 _LOOK_AGAIN_S = 0.001
 """Rare and short: only while a run that is asked something comes into memory."""
+_LATEST_S = 0.25
+"""Between two looks at a run that cannot come into memory: each one reads its log."""
 
 
 class Conversations:
@@ -103,6 +106,10 @@ class Conversations:
             if value is not None and not isinstance(value, str):
                 msg = f"the {name} of an answer is a text or None, not {value!r}"
                 raise InvalidInputError(msg)
+            if value:
+                check_name(value, f"the {name} of an answer")
+        if answer:
+            check_name(answer, "an answer")
         about.answer = answer
         await self._runs.command(run_id, about)
 
@@ -110,7 +117,7 @@ class Conversations:
         self, run_id: str, name: str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> object:
         """What the handler of a query says. Nothing is written."""
-        _check_name(name, "query")
+        check_name(name, "the name of the query")
         where = f"query {name!r} of run {run_id}"
         encoded = self._runs.bus.encode([list(args), kwargs], f"arguments of {where}")
 
@@ -139,13 +146,13 @@ class Conversations:
         timeout: float | None,
     ) -> object:
         """Have the body do something, and wait for what it says about it."""
-        _check_name(name, "update")
+        check_name(name, "the name of the update")
         if timeout is not None:
             microseconds(timeout, "the timeout of an update")
         bus = self._runs.bus
         encoded = bus.encode(payload, f"payload of update {name!r}")
         unique = bus.ids.event_id() if update_id is None else update_id
-        _check_name(unique, "update_id")
+        check_name(unique, "update_id")
         command = c.SendUpdate(unique, name, encoded)
         answer: asyncio.Future[f.UpdateAnswered] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault((run_id, unique), [])
@@ -206,6 +213,7 @@ class Conversations:
         self, run_id: str, look: Callable[[RunActor, Script], T], refusal: Refusal
     ) -> T:
         """Bring a run into memory and look at its body when that is at rest."""
+        pause_s = _LOOK_AGAIN_S
         while True:
             actor = await self._summoned(run_id, refusal)
             actor.visitors += 1
@@ -217,6 +225,9 @@ class Conversations:
                 actor.visitors -= 1
                 if not actor.visitors:
                     actor.at_rest()
+            # It is gone: it leaves, or its queue has no place for it, perhaps for long.
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LATEST_S)
 
     async def _summoned(self, run_id: str, refusal: Refusal) -> RunActor:
         actor = self._runs.bus.runs.get(run_id)
@@ -242,7 +253,6 @@ class Conversations:
                 if script.is_heard and not script.closed:
                     return script
             await asyncio.sleep(_LOOK_AGAIN_S)
-        await asyncio.sleep(_LOOK_AGAIN_S)
         return None
 
 
@@ -277,12 +287,6 @@ def _check_update(run_id: str, script: Script, command: c.SendUpdate) -> None:
         raise InvalidInputError(msg) from error
     if accepted is False:
         msg = f"run {run_id!r} refuses the update {command.name!r}: its validator says False"
-        raise InvalidInputError(msg)
-
-
-def _check_name(name: object, what: str) -> None:
-    if not isinstance(name, str) or not name:
-        msg = f"the name of the {what} must be a text that is not empty, not {name!r}"
         raise InvalidInputError(msg)
 
 

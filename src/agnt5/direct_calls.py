@@ -14,7 +14,6 @@ from agnt5.registry import Component, FunctionComponent, WorkflowComponent
 from agnt5.step_calls import StepCalls
 
 _SHOWN = 300
-_CHOICES = [{"id": "approve", "label": "Approve"}, {"id": "reject", "label": "Reject"}]
 
 
 class DirectCalls(StepCalls):
@@ -66,9 +65,7 @@ class DirectCalls(StepCalls):
         async def ask_first() -> object:
             shown = [repr(arg) for arg in args] + [f"{k}={v!r}" for k, v in kwargs.items()]
             question = f"Run {name}({', '.join(shown):.{_SHOWN}})?"
-            answer = await cast("Any", self).wait_for_user(
-                question, input_type="approval", options=_CHOICES
-            )
+            answer = await cast("Any", self).wait_for_user(question, input_type="approval")
             if answer != "approve":
                 msg = f"tool {name!r} was not run: a person answered {answer!r} to {question!r}"
                 raise ExecutionError(msg)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from agnt5.actors.bus import Bus
 from agnt5.actors.entity import Answer, EntityCall
+from agnt5.crossing import ask_from_afar
 from agnt5.events.entity.commands import CompleteCall
 from agnt5.events.entity.decider import decide
 from agnt5.events.entity.state import EntityState, evolve
@@ -75,10 +76,10 @@ class RuntimeDesk:
         if bus is None or loop is None:
             msg = "the runtime is not open: enter it with 'async with', or it was closed already"
             raise RuntimeClosedError(msg)
-        calling = bus.entities.call(entity_type, key, call)
         if asyncio.get_running_loop() is loop:
-            return await calling
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(calling, loop))
+            return await bus.entities.call(entity_type, key, call)
+        asked = ask_from_afar(loop, lambda: bus.entities.call(entity_type, key, call))
+        return await asyncio.wrap_future(asked)
 
 
 class EntityStateAdapter:

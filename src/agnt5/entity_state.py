@@ -14,8 +14,8 @@ from agnt5.payloads import decode, encode
 from agnt5.run_state import APPLIED, Applied, checked_name
 
 
-def _differs(one: JsonValue, other: JsonValue) -> bool:
-    # In Python True == 1 == 1.0; on the log they are three values.
+def differs(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two recorded values differ. In Python True == 1 == 1.0; here they are three."""
     return one != other or orjson.dumps(one) != orjson.dumps(other)
 
 
@@ -61,9 +61,9 @@ class UntypedState:
 
     def clear(self) -> Applied:
         """Delete every value."""
+        self._check_writable("clear the state")
         for name in self.keys():
             self.delete(name)
-        self._check_writable("clear the state")
         return APPLIED
 
     def keys(self) -> list[str]:
@@ -83,7 +83,7 @@ class UntypedState:
         for name, value in self._live.items():
             known = name in self._base
             encoded = encode(value, where=f"state {name!r} of {self._where}")
-            if not known or _differs(encoded, self._base[name]):
+            if not known or differs(encoded, self._base[name]):
                 found[name] = encoded
         return found, sorted(name for name in self._deleted if name in self._base)
 
@@ -172,7 +172,7 @@ class TypedState:
         changed = {
             name: value
             for name, value in now.items()
-            if name not in begun or _differs(value, begun[name])
+            if name not in begun or differs(value, begun[name])
         }
         return changed, sorted(name for name in begun if name not in now and name in self._base)
 
@@ -205,11 +205,14 @@ class StateModel:
         self.cls = cls
         self.name = getattr(cls, "__name__", repr(cls))
         self._is_dict = is_typeddict(cls)
+        self._not_for_init: list[str] = []
+        """Fields of a dataclass that its constructor does not take."""
         self._is_model = isinstance(cls, type) and issubclass(cls, BaseModel)
         if self._is_model:
             self.fields = list(cls.model_fields)
         elif dataclasses.is_dataclass(cls) and isinstance(cls, type):
             self.fields = [each.name for each in dataclasses.fields(cls)]
+            self._not_for_init = [each.name for each in dataclasses.fields(cls) if not each.init]
         elif self._is_dict:
             self.fields = list(get_type_hints(cls))
         else:
@@ -227,15 +230,27 @@ class StateModel:
         """
         if self._is_dict:
             return dict(fields)
-        build: Callable[..., Any] = self.cls
         try:
-            return self.cls.model_validate(fields) if self._is_model else build(**fields)
+            # By name: an alias is for what comes from outside.
+            return (
+                self.cls.model_validate(fields, by_name=True)
+                if self._is_model
+                else self._dataclass(fields)
+            )
         except (ValidationError, TypeError) as error:
             msg = (
                 f"{where}: its recorded state does not make a {self.name}: {error}. Give every"
                 " field a default, and keep reading what older code has written."
             )
             raise StateError(msg) from error
+
+    def _dataclass(self, fields: dict[str, Any]) -> Any:
+        later = {name: fields[name] for name in self._not_for_init if name in fields}
+        build: Callable[..., Any] = self.cls
+        made = build(**{name: value for name, value in fields.items() if name not in later})
+        for name, value in later.items():
+            setattr(made, name, value)
+        return made
 
     def read(self, instance: Any, name: str) -> Any:
         """A field, or whatever else the model has."""
@@ -271,7 +286,7 @@ class StateModel:
         if not self._is_model:
             return
         try:
-            self.cls.model_validate(self.values(instance))
+            self.cls.model_validate(self.values(instance), by_name=True)
         except ValidationError as error:
             msg = f"{where}: what the method made of the state is no {self.name}: {error}"
             raise StateError(msg) from error

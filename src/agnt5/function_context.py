@@ -11,6 +11,7 @@ from typing import Any, cast
 from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
 from agnt5.emitting import Emitting
+from agnt5.payloads import decode
 from agnt5.run_state import RunState, StepState
 
 _current: ContextVar[Context | None] = ContextVar("agnt5_context", default=None)
@@ -69,6 +70,8 @@ class Context(Emitting):
         self.component_name = component_name
         self._session_id = session_id
         self._metadata = metadata
+        self._metadata_is_recorded = False
+        """It comes from the log, and is decoded when it is asked for."""
         self._logger: ContextLogger | None = None
 
     @property
@@ -79,7 +82,10 @@ class Context(Emitting):
     @property
     def metadata(self) -> dict[str, Any]:
         """A copy of what the caller attached to the run."""
-        return dict(self._metadata or {})
+        given: Any = self._metadata or {}
+        if self._metadata_is_recorded:
+            given = decode(given, where=f"metadata of run {self.run_id}")
+        return dict(given)
 
     @property
     def logger(self) -> ContextLogger:
@@ -144,7 +150,7 @@ class FunctionContext(Context):
     @classmethod
     def of(cls, info: AttemptInfo) -> FunctionContext:
         """The context of an attempt."""
-        return cls(
+        context = cls(
             info.run_id,
             attempt=info.attempt,
             session_id=info.session_id,
@@ -152,6 +158,8 @@ class FunctionContext(Context):
             metadata=info.metadata,
             info=info,
         )
+        context._metadata_is_recorded = True
+        return context
 
     @classmethod
     def derived(cls, parent: Context, name: str, *, inline: bool) -> FunctionContext:

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 
-from agnt5.runtime import Runtime, open_runtimes, store_url
+from agnt5.runtime import Runtime, home, open_runtimes, store_url
 
 _hosted: dict[str, HostedRuntime] = {}
 _hosting = threading.Lock()
@@ -64,9 +64,15 @@ def _same_store(runtime: Runtime, store: str | None) -> bool:
 def find_runtime(store: str | None = None) -> Runtime:
     """The runtime of this process (for a store), or a new one on a thread of its own.
 
+    Whoever is executed by a runtime gets that one, also while it closes.
+
     Raises:
         StoreError: When the store cannot be opened.
     """
+    # A step that calls a client while its runtime closes must not end up at another store.
+    here = home.get()
+    if here is not None and _same_store(here, store):
+        return here
     for runtime in reversed(open_runtimes):
         if _same_store(runtime, store):
             return runtime

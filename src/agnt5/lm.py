@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -104,11 +105,31 @@ class ToolDefinition:
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How a model shall generate. None leaves it to the provider."""
+    """How a model shall generate. None leaves it to the provider.
+
+    Attributes:
+        temperature: How freely it answers, 0 or more.
+        max_tokens: At most so many tokens in an answer, 1 or more.
+        top_p: The share of likely tokens from which it chooses, from 0 to 1.
+
+    Raises:
+        ValueError: When a number is out of range, or none.
+    """
 
     temperature: float | None = None
     max_tokens: int | None = None
     top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        most = self.max_tokens
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise ValueError(f"max_tokens takes a whole number of at least 1, not {most!r}")
+        for name, high in (("temperature", sys.float_info.max), ("top_p", 1)):
+            number: Any = getattr(self, name)
+            known = isinstance(number, int | float) and not isinstance(number, bool)
+            if number is not None and not (known and 0 <= number <= high):
+                limit = " to 1" if high == 1 else " upwards"
+                raise ValueError(f"{name} takes a number from 0{limit}, not {number!r}")
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,39 @@ def check_text(value: str | None, what: str, limit: int) -> None:
         raise InvalidInputError(msg)
 
 
-def check_word(value: object, what: str) -> None:
-    """Refuse what is neither None nor a text with something in it.
+def check_name(value: object, what: str) -> str:
+    """The text, if it is one, has something in it and can be recorded.
 
     Raises:
         InvalidInputError: With what was given.
     """
-    if value is not None and (not isinstance(value, str) or not value):
-        msg = f"{what} must be a text that is not empty, or None, not {value!r}"
+    if not isinstance(value, str) or not value:
+        msg = f"{what} must be a text that is not empty, not {value!r}"
         raise InvalidInputError(msg)
+    if not _is_recordable(value):
+        msg = f"{what} cannot be recorded: {value!r} has a character that UTF-8 has not"
+        raise InvalidInputError(msg)
+    return value
+
+
+def check_word(value: object, what: str) -> None:
+    """Refuse what is neither None nor a text with something in it that can be recorded.
+
+    Raises:
+        InvalidInputError: With what was given.
+    """
+    if value is not None:
+        check_name(value, what)
+
+
+def _is_recordable(text: str) -> bool:
+    # The name of a file that is not UTF-8 has such characters in Python, for instance.
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def check_patience(timeout: object) -> None:
@@ -55,9 +79,10 @@ def check_component_name(name: object, kind: str) -> None:
     Raises:
         ConfigurationError: With what was given.
     """
-    if not isinstance(name, str) or not name:
-        msg = f"the name of a {kind} must be a text that is not empty, not {name!r}"
-        raise ConfigurationError(msg)
+    try:
+        check_name(name, f"the name of a {kind}")
+    except InvalidInputError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def check_run_id(run_id: str | None) -> None:

@@ -15,7 +15,8 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.questions import checked_answer
 from agnt5.exceptions import PayloadError
-from agnt5.payloads import digest
+from agnt5.names import check_name
+from agnt5.payloads import digest, encode, to_plain
 from agnt5.types import Json
 
 _TYPES = ("text", "approval", "select", "multiselect")
@@ -170,7 +171,16 @@ class _Given:
         ids: set[str] = set()
         for option in self.options:
             self._check_option(option, ids, several=input_type == "multiselect")
-        return [dict(option) for option in self.options]
+        return [self._recorded(option) for option in self.options]
+
+    def _recorded(self, option: dict[str, Json]) -> dict[str, Json]:
+        """As it is shown: dates and the like as text, as JSON has none."""
+        try:
+            encode(option)
+        except PayloadError as error:
+            msg = f"an option of {self._what} cannot be recorded: {error}"
+            raise ValueError(msg) from error
+        return cast("dict[str, Json]", to_plain(option))
 
     def _check_option(self, option: object, ids: set[str], *, several: bool) -> None:
         known = option.get("id") if isinstance(option, dict) else None
@@ -221,9 +231,7 @@ class _Limits:
             msg = f"assignees is a list of names, or None for anybody, not {self.assignees!r}"
             raise ValueError(msg)
         for name in self.assignees:
-            if not isinstance(name, str) or not name:
-                msg = f"an assignee is a text that is not empty, not {name!r}"
-                raise ValueError(msg)
+            check_name(name, "an assignee")
         return list(self.assignees)
 
     def check_on_timeout(
@@ -237,6 +245,8 @@ class _Limits:
         if not isinstance(self.on_timeout, str):
             msg = f"on_timeout is an answer, and so a text, not {self.on_timeout!r}"
             raise ValueError(msg)
+        if self.on_timeout:
+            check_name(self.on_timeout, "on_timeout")
         asked = f.UserInputRequested(
             key="",
             question=given.question,

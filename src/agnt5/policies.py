@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,6 +81,9 @@ class RetryPolicy:
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 msg = f"{name} takes a number, not {number!r}"
                 raise TypeError(msg)
+            if name != "jitter" and not (math.isfinite(number) and number == int(number)):
+                msg = f"{name} takes a whole number, not {number!r}"
+                raise ValueError(msg)
         if self.max_attempts < 1:
             msg = (
                 f"max_attempts counts all attempts and must be at least 1, not {self.max_attempts}"
@@ -113,21 +117,24 @@ class BackoffPolicy:
 
     Attributes:
         type: Constant, linear or exponential.
-        multiplier: The base of exponential growth; greater than 0.
+        multiplier: The base of exponential growth; greater than 0 and finite.
 
     Raises:
-        ValueError: When the multiplier is not greater than 0.
+        ValueError: When the type is unknown, or the multiplier is out of range.
+        TypeError: When the multiplier is no number.
     """
 
     type: BackoffType = BackoffType.EXPONENTIAL
     multiplier: float = 2.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "type", _backoff_type(str(self.type)))
         if not isinstance(self.multiplier, (int, float)):
             msg = f"multiplier takes a number, not {self.multiplier!r}"
             raise TypeError(msg)
-        if not self.multiplier > 0:
-            msg = f"multiplier must be greater than 0, not {self.multiplier}"
+        # JSON has no infinity: the log of a step with such a policy could not be read again.
+        if not 0 < self.multiplier < math.inf:
+            msg = f"multiplier must be greater than 0 and finite, not {self.multiplier}"
             raise ValueError(msg)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from agnt5.body_context import BodyContext
 from agnt5.events.keys import derived_bytes, derived_fraction, operation_key
-from agnt5.exceptions import InvalidInputError
+from agnt5.names import check_name
 
 
 class Recorded(BodyContext):
@@ -43,9 +43,7 @@ class Recorded(BodyContext):
         Raises:
             InvalidInputError: When it is no text, or empty.
         """
-        if not isinstance(patch_id, str) or not patch_id:
-            msg = f"the id of a patch must be a text that is not empty, not {patch_id!r}"
-            raise InvalidInputError(msg)
+        check_name(patch_id, "the id of a patch")
         return self.script.patched(f"patch:{patch_id}")
 
     def _place_of(self, name: str) -> str:

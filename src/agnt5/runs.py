@@ -30,7 +30,7 @@ from agnt5.exceptions import (
     StoreError,
     VersionConflictError,
 )
-from agnt5.names import check_patience, check_word
+from agnt5.names import check_name, check_patience, check_word
 from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
@@ -207,9 +207,7 @@ class Runs:
         self, run_id: str, name: str, payload: object = None, signal_id: str | None = None
     ) -> None:
         """Send a signal to a run; it is durable when this returns."""
-        if not isinstance(name, str) or not name:
-            msg = f"a signal's name must be a text that is not empty, not {name!r}"
-            raise InvalidInputError(msg)
+        check_name(name, "the name of a signal")
         check_word(signal_id, "signal_id")
         encoded = self.bus.encode(payload, f"payload of signal {name!r}")
         unique = signal_id or self.bus.ids.event_id()
@@ -287,8 +285,12 @@ class Runs:
         replaces: tuple[str | None, str | None],
         waiter: asyncio.Future[RunState] | None,
     ) -> str:
+        chosen = new.run_id
+        if chosen and await self.look(self.bus.log.run_row, chosen) is not None:
+            # Before it has an actor, which would get the letters of the run that has the id.
+            raise _taken(chosen)
         bus = self.bus
-        run_id = new.run_id or bus.ids.run_id()
+        run_id = chosen or bus.ids.run_id()
         if run_id in bus.runs:
             raise _taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from types import TracebackType, UnionType
 from typing import Any, Self, TypeVar
@@ -21,6 +21,7 @@ from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
 from agnt5.conversations import Conversations
+from agnt5.crossing import ask_from_afar
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.run.retry import StepDefaults
@@ -139,6 +140,8 @@ class Runtime:
     42
     """
 
+    bus_class: type[Bus] = Bus
+
     def __init__(
         self,
         store: str | EventLog | None = None,
@@ -237,7 +240,8 @@ class Runtime:
         context.run(enter_runtime)
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
-        bus = Bus(
+        context.run(home.set, self)
+        bus = self.bus_class(
             beside_memory(log),
             self.runs.components,
             self.runs,
@@ -329,7 +333,7 @@ class Runtime:
         self.check_process()
         if self.loop is None or self._bus is None:
             raise CLOSED
-        return asyncio.run_coroutine_threadsafe(ask(), self.loop).result()
+        return ask_from_afar(self.loop, ask).result()
 
     async def call_async(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run something on the runtime's loop, from whichever loop this is, and await it."""
@@ -338,7 +342,7 @@ class Runtime:
             raise CLOSED
         if asyncio.get_running_loop() is self.loop:
             return await ask()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self.loop))
+        return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
 def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
@@ -373,6 +377,9 @@ def rebuild_index(store: str | None = None) -> int:
     finally:
         log.close()
 
+
+home: ContextVar[Runtime | None] = ContextVar("agnt5_home", default=None)
+"""The runtime in which the caller is executed, be it open or about to close."""
 
 open_runtimes: list[Runtime] = []
 """Of this process, and of the process from which it was forked."""

@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 
 import anyio
 
-from agnt5.calls import MISSING, Call, line_of
+from agnt5.calls import MISSING, Call, is_awaitable, line_of
 from agnt5.exceptions import (
     BodyClosed,
     InvalidInputError,
@@ -19,8 +19,8 @@ from agnt5.exceptions import (
     StepTimeoutError,
     UnknownOutcomeError,
 )
-from agnt5.registry import FunctionComponent, WorkflowComponent
-from agnt5.step_calls import StepCalls
+from agnt5.registry import FunctionComponent, FunctionRegistry, WorkflowComponent
+from agnt5.step_calls import StepCalls, service_function
 
 
 @dataclass(slots=True)
@@ -97,24 +97,18 @@ class Saga:
         if self._left:
             msg = "this saga has ended: begin another one with ctx.saga()"
             raise InvalidInputError(msg)
-        given = self._arguments(name_or_handler, args)
         name = _name_of(undo)
-        if isinstance(undo, FunctionComponent | WorkflowComponent):
-            _check_fits(undo, given, kwargs)
         key_given = MISSING if key is None else key
         limit = MISSING if timeout is None else timeout
         call = Call(args, kwargs, key_given, limit, line_of(2), undo=name)
+        given, named = _arguments(name_or_handler, call)
+        if isinstance(undo, FunctionComponent | WorkflowComponent):
+            _check_fits(undo, given, named)
         step = self._run(name_or_handler, call)
         place = getattr(step, "key", step)
         if place not in self._undos:
-            self._undos[place] = _Undo(step, name, undo, given, kwargs, undo_failed)
+            self._undos[place] = _Undo(step, name, undo, given, named, undo_failed)
         return step
-
-    @staticmethod
-    def _arguments(target: object, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Those of the step itself: a name and what it names are none."""
-        named = isinstance(target, str) and bool(args)
-        return args[1:] if named and (callable(args[0]) or inspect.isawaitable(args[0])) else args
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -182,6 +176,22 @@ class Sagas(StepCalls):
             SagaError: On leaving the block, when something could not be undone.
         """
         return Saga(self._run_step)
+
+
+def _arguments(target: object, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What the step's function is given: neither names, nor what they name, nor step settings."""
+    if isinstance(target, str):
+        first = call.args[0] if call.args else None
+        if callable(first) or is_awaitable(first):
+            target, call = first, call.without_first()
+        else:
+            target = FunctionRegistry.get(target)
+            if target is None and (target := service_function(call)) is not None:
+                call = call.without_first()
+    if isinstance(target, FunctionComponent):
+        # Of a copy: what the function takes is taken from the call.
+        return call.with_args(call.args).arguments_for(target)
+    return call.args, call.kwargs
 
 
 async def _ended(future: asyncio.Future[Any]) -> bool:

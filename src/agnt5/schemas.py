@@ -60,7 +60,8 @@ def schema_of(hint: Any) -> dict[str, Json]:
         return {"type": "object"}
     if hint is Any:
         return {}
-    if hint in _SIMPLE:
+    # An annotation may have metadata that cannot be hashed: a key of a dict it is only when a type.
+    if isinstance(hint, type) and hint in _SIMPLE:
         return {"type": _SIMPLE[hint]}
     origin, args = get_origin(hint) or hint, get_args(hint)
     if origin is typing.Annotated:

@@ -14,7 +14,14 @@ from agnt5.calls import MISSING, Call, inline_work, is_awaitable, line_of, nothi
 from agnt5.combinators import Checkpoint, gather_all, parallel_all
 from agnt5.events.keys import chosen_key, operation_key
 from agnt5.events.run import commands as c
+from agnt5.names import check_name
 from agnt5.registry import FunctionComponent, FunctionRegistry, WorkflowComponent
+
+
+def service_function(call: Call) -> FunctionComponent | None:
+    """The function of ``step("service", "function", ...)``, if it was called like that."""
+    named = call.args[0] if call.args else None
+    return FunctionRegistry.get(named) if isinstance(named, str) else None
 
 
 class StepCalls(BodyContext):
@@ -114,10 +121,9 @@ class StepCalls(BodyContext):
         known = FunctionRegistry.get(name)
         if known is not None:
             return self._function(known, name, call)
-        if call.args and isinstance(call.args[0], str):
-            service = FunctionRegistry.get(call.args[0])
-            if service is not None:
-                return self._function(service, service.name, call.without_first())
+        service = service_function(call)
+        if service is not None:
+            return self._function(service, service.name, call.without_first())
         msg = (
             f"function {name!r} not found in registry. {FunctionRegistry.hint(name)}"
             " To checkpoint something under this name, pass an awaitable or a callable."
@@ -193,13 +199,12 @@ class StepCalls(BodyContext):
     def _key(self, name: str, call: Call) -> str:
         if call.place is not None:
             return call.place
+        check_name(name, "the name of a step")
         if not call.has_key:
             branch = self.script.place()
             return operation_key(branch.path, name, branch.occurrence(name))
-        if not isinstance(call.key, str) or not call.key:
-            msg = f"the key of step {name!r} must be a text that is not empty, not {call.key!r}"
-            raise ValueError(msg)
-        return chosen_key(self.script.place().path, name, call.key)
+        key = check_name(call.key, f"the key of step {name!r}")
+        return chosen_key(self.script.place().path, name, key)
 
     # Composition.
 

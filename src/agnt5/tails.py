@@ -27,12 +27,14 @@ class ReceivedEvent:
     sequence: int = 0
     """The number of the event for this listener, counted from 1."""
     run_id: str | None = None
+    is_output: bool = False
+    """Whether it is about what an asynchronous generator yields, not something like it emitted."""
 
     @property
     def offset(self) -> StreamOffset | None:
         """Where to go on after this event; None unless it belongs to the output of a step."""
         data = self.data
-        if not self.event_type.startswith("output.") or "execution" not in data:
+        if not self.is_output:
             return None
         after = data.get("offset", -1) + 1 if self.event_type == "output.delta" else data["at"]
         return StreamOffset(data["step"], data["attempt"], after, data["execution"])
@@ -126,9 +128,12 @@ class Tail:
         """A step may speak before its request is on disk; it is heard afterwards."""
         return not entry.step or entry.step in self._functions
 
-    def _tell(self, event_type: str, data: dict[str, Any], index: int = 0) -> None:
+    def _tell(self, event_type: str, data: dict[str, Any], index: int | None = None) -> None:
         self._count += 1
-        self._told.append(ReceivedEvent(event_type, data, index, self._count, self.run_id))
+        event = ReceivedEvent(
+            event_type, data, index or 0, self._count, self.run_id, is_output=index is not None
+        )
+        self._told.append(event)
 
     def _tell_fact(self, version: int, fact: f.RunFact) -> None:
         (events,) = public_events(self._kind, [fact], self._functions)
@@ -235,13 +240,15 @@ class TextTail:
         Raises:
             ValueError: When a new attempt says something else than the one before had said.
         """
-        step = event.data.get("step", "")
+        if not event.is_output:
+            return None
+        step = event.data["step"]
         if event.event_type == "output.reset":
             self._at[step] = 0
         if event.event_type == "output.gap":
             msg = "deltas were lost because the stream was read too slowly"
             raise ValueError(msg)
-        if event.event_type != "output.delta" or "execution" not in event.data:
+        if event.event_type != "output.delta":
             return None
         content = event.data["content"]
         text = content if isinstance(content, str) else json.dumps(content)

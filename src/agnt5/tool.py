@@ -12,6 +12,7 @@ from agnt5.exceptions import ConfigurationError
 from agnt5.function import Function, FunctionConfig
 from agnt5.names import check_component_name
 from agnt5.policies import BackoffPolicy, RecoveryPolicy, recovery_policy
+from agnt5.registry import LatestByName
 from agnt5.schemas import input_schema as derived_schema
 from agnt5.schemas import summary_of
 from agnt5.signatures import Signature
@@ -151,36 +152,7 @@ def _signature_of(name: str, function: Callable[..., Any]) -> Signature:
     raise ConfigurationError(msg)
 
 
-class _Tools:
-    """Every tool of the process, by name. A later one of the same name replaces the earlier."""
-
-    def __init__(self) -> None:
-        self._tools: dict[str, Tool] = {}
-
-    def register(self, tool: Tool) -> None:
-        """Add a tool; one of that name is replaced, with a warning in the log."""
-        if self._tools.get(tool.name, tool) is not tool:
-            logger.warning("tool %r is defined again: the new one replaces the old", tool.name)
-        self._tools[tool.name] = tool
-
-    def get(self, name: str) -> Tool | None:
-        """The tool of that name, or None."""
-        return self._tools.get(name)
-
-    def all(self) -> dict[str, Tool]:
-        """Every tool, by name."""
-        return dict(self._tools)
-
-    def list_names(self) -> list[str]:
-        """Every name, sorted."""
-        return sorted(self._tools)
-
-    def clear(self) -> None:
-        """Forget every tool. For tests."""
-        self._tools.clear()
-
-
-ToolRegistry = _Tools()
+ToolRegistry: LatestByName[Tool] = LatestByName("tool")
 
 
 @overload

@@ -157,8 +157,7 @@ def check_trigger(spec: TriggerSpec) -> None:
         msg = f"a trigger_id is a text, not {spec.trigger_id!r:.80}"
         raise ValueError(msg)
     for option, instead in _UNSUPPORTED.items():
-        value = getattr(spec, option)
-        if value not in {"", 0}:
+        if getattr(spec, option):
             msg = f"{option} is not supported (event {spec.event_name!r}): {instead}"
             raise ValueError(msg)
 

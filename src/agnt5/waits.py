@@ -10,6 +10,7 @@ from agnt5.body_context import BodyContext
 from agnt5.calls import line_of, microseconds
 from agnt5.events.keys import operation_key
 from agnt5.events.run import commands as c
+from agnt5.names import check_name
 from agnt5.timeouts import DurableTimeout
 
 
@@ -29,6 +30,8 @@ class Waits(BodyContext):
             ValueError: When it is not a number, negative, infinite or NaN.
         """
         delay_us = microseconds(seconds, "ctx.sleep")
+        if name:
+            check_name(name, "the name of a sleep")
         if delay_us == 0:
             done = self.script.loop.create_future()
             done.set_result(None)
@@ -82,9 +85,7 @@ class Waits(BodyContext):
         return self._signal(name, timeout, line_of(2))
 
     def _signal(self, name: str, timeout: float | None, line: str) -> StepFuture:
-        if not isinstance(name, str) or not name:
-            msg = f"a signal's name must be a text that is not empty, not {name!r}"
-            raise ValueError(msg)
+        check_name(name, "the name of a signal")
         what = "the timeout of a wait for a signal"
         timeout_us = None if timeout is None else microseconds(timeout, what)
         branch, label = self.script.place(), f"signal:{name}"

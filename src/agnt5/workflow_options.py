@@ -107,7 +107,7 @@ def workflow_options(
     """
     _check_timeout(what, timeout)
     _check_texts(what, queue=queue, version=version)
-    _check_flags(what, enable_durability=enable_durability, chat=chat)
+    _check_flags(what, default=default, enable_durability=enable_durability, chat=chat)
     starts = parse_triggers(
         triggers, cron, cron_timezone, cron_missed, webhook=webhook, webhook_secret=webhook_secret
     )
@@ -126,8 +126,9 @@ def _check_timeout(what: str, timeout: float | None) -> None:
 
 def _check_texts(what: str, **texts: str | None) -> None:
     for option, text in texts.items():
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            msg = f"{what}: {option} takes a text that is not empty, not {text!r}"
+        good = isinstance(text, str) and text.strip() and text.isprintable()
+        if text is not None and not good:
+            msg = f"{what}: {option} takes a printable text that is not empty, not {text!r}"
             raise ConfigurationError(msg)
 
 

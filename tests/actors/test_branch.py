@@ -408,3 +408,24 @@ class TestClosing:
         assert all(isinstance(error, BodyClosed) for error in caught)
         del task
         gc.collect()
+
+
+async def test_runtimes_that_share_a_loop_number_each_task_once():
+    """Else the keys of a run would depend on how many runtimes are open beside its own."""
+    loop, paths = asyncio.get_running_loop(), []
+    before = loop.get_task_factory()
+    undo_first = chain_task_factory(loop)
+
+    async def child():
+        paths.append(CURRENT.get().path)
+
+    async def body():
+        undo_second = chain_task_factory(loop)
+        await asyncio.gather(child(), child())
+        undo_first()  # they close in any order
+        await asyncio.create_task(child())
+        undo_second()
+
+    await Host().run(body())
+    assert paths == ["/0", "/1", "/2"]
+    assert loop.get_task_factory() is before

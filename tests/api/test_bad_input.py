@@ -351,6 +351,83 @@ async def test_bad_calls_inside_a_body(store):
     assert response.output == "ok", response.error
 
 
+HALF = "photo-\udcff"
+"""What Python makes of a file's name that is not UTF-8. JSON cannot hold it, and so no log can."""
+
+
+async def test_texts_that_no_log_can_hold_are_refused_in_a_body(store):
+    @function
+    async def nothing(x: object = None) -> None: ...
+
+    @workflow
+    async def body(ctx):
+        for call in (
+            lambda: ctx.step(HALF, nothing),
+            lambda: ctx.step(nothing, key=HALF),
+            lambda: ctx.sleep(1, HALF),
+            lambda: ctx.wait_for_signal(HALF),
+            lambda: ctx.child(nothing, key=HALF),
+            lambda: ctx.patched(HALF),
+            lambda: ctx.wait_for_user(HALF),
+            lambda: ctx.wait_for_user("Who?", assignees=[HALF]),
+            lambda: ctx.wait_for_user("How?", timeout=1, on_timeout=HALF),
+            lambda: ctx.state.set(HALF, 1),
+        ):
+            with pytest.raises(ValueError, match="recorded|printable"):
+                call()
+        await ctx.step(nothing, HALF)
+        return "ok"
+
+    response = await run_workflow(store, "body")
+    assert response.output == "ok", response.error
+
+
+async def test_texts_that_no_log_can_hold_are_refused_from_outside(store):
+    @workflow
+    async def body(ctx):
+        ctx.set_update_handler(HALF, lambda _: 1)
+        return await ctx.wait_for_user("Well?")
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.run("body", {}, "workflow", timeout=10)).run_id
+        before = await written(runtime)
+        for call in (
+            lambda: client.signal(run_id, HALF),
+            lambda: client.signal(run_id, "go", signal_id=HALF),
+            lambda: client.cancel(run_id, HALF),
+            lambda: client.resume(run_id, HALF),
+            lambda: client.resume(run_id, "yes", reason=HALF),
+            lambda: client.update(run_id, HALF),
+            lambda: client.update(run_id, "a", update_id=HALF),
+        ):
+            with pytest.raises(InvalidInputError, match="recorded"):
+                await call()
+        assert await written(runtime) == before
+        await client.resume(run_id, "yes")
+        assert (await client.wait_for_result(run_id, 10)).output == "yes"
+    with pytest.raises(ConfigurationError, match="recorded"):
+        function(name=HALF)(lambda: None)
+
+
+async def test_options_are_recorded_as_they_are_shown(store):
+    """As plain JSON: what is no JSON is made it before anybody sees it."""
+
+    @workflow
+    async def body(ctx):
+        options = [{"id": "a", "label": "A", "on": date(2026, 1, 2), "most": math.inf}]
+        return await ctx.wait_for_user("Which?", "select", options)
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        response = await client.run("body", {}, "workflow", timeout=10)
+        (asked,) = response.metadata["questions"]
+        plain = {"id": "a", "label": "A", "on": "2026-01-02", "most": "Infinity"}
+        assert asked["options"] == [plain]
+        await client.resume(response.run_id, "a", shown=asked["shown"])
+        assert (await client.wait_for_result(response.run_id, 10)).output == "a"
+
+
 async def test_bad_questions_about_runs(store):
     """Lists and streams of runs."""
     async with Runtime(store) as runtime:

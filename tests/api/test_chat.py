@@ -73,6 +73,21 @@ async def test_the_next_turn_knows_what_the_turn_before_has_set(store):
             assert (await say(client, "new")).output == {}
 
 
+async def test_values_that_are_equal_in_python_alone_are_changes(store):
+    """1 == True == 1.0, and yet a turn that sets one of them in place of another has changed it."""
+
+    @workflow(chat=True)
+    async def chat(ctx, message: object) -> object:
+        before = ctx.state.get("said")
+        ctx.state.set("said", message)
+        return before
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        said = [(await say(client, message)).output for message in (1, True, 1.0, [1], [True], 0)]
+    assert list(map(repr, said)) == ["None", "1", "True", "1.0", "[1]", "[True]"]
+
+
 async def test_a_turn_that_fails_leaves_the_session_as_it_was(store):
     talk()
     async with Runtime(store) as runtime:

@@ -7,6 +7,7 @@ import logging
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import pytest
 from tests.api.helpers import event_types, python, until, written
@@ -15,15 +16,20 @@ from agnt5 import (
     AsyncClient,
     Client,
     ConfigurationError,
+    Entity,
+    EntityRegistry,
+    FunctionContext,
     InvalidInputError,
     RunError,
     RunNotFoundError,
     Runtime,
     RuntimeClosedError,
+    WorkflowContext,
     function,
     workflow,
 )
 from agnt5.hosting import close_hosted
+from agnt5.runtime import open_runtimes
 
 
 @pytest.fixture
@@ -72,6 +78,75 @@ def components():
 
 
 executed: list = []
+
+
+@pytest.mark.parametrize("how", ["function", "inline"])
+async def test_a_step_never_gets_the_client_of_another_store(store, monkeypatch, how):
+    """Its runtime closes, and another one is open: the call is refused, and the step is owed."""
+    begun, closing = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr("agnt5.hosting.HostedRuntime", None)
+
+    class Till(Entity):
+        async def book(self, cents: int) -> int:
+            self.state.set("cents", self.state.get("cents", 0) + cents)
+            return self.state.get("cents")
+
+    async def book_once(idempotency_key: str) -> int:
+        begun.set()
+        await closing.wait()
+        till = AsyncClient().entity("Till", "shop")
+        return (await till.book(cents=5, idempotency_key=idempotency_key)).output
+
+    @function
+    async def book(ctx: FunctionContext) -> int:
+        return await book_once(ctx.idempotency_key)
+
+    @workflow
+    async def books(ctx: WorkflowContext) -> int:
+        if how == "function":
+            return await ctx.step(book)
+        return await ctx.step("book", book_once, "once")
+
+    async with Runtime("memory://") as other:
+        runtime = Runtime(store, grace=5)
+        await runtime.start()
+        await AsyncClient(runtime=runtime).submit("books", {}, "workflow", run_id="r")
+        await begun.wait()
+        closed = asyncio.create_task(runtime.aclose())
+        await until(lambda: runtime not in open_runtimes)
+        closing.set()
+        await closed
+        till = AsyncClient(runtime=other).entity("Till", "shop")
+        assert (await till.book(cents=1)).output == 1
+    async with Runtime(store) as again:
+        response = await AsyncClient(runtime=again).wait_for_result("r", 10)
+        assert response.output == 5, response.error
+    EntityRegistry.clear()
+
+
+async def test_metadata_comes_back_as_it_was_given(store):
+    """To the body, to its steps, to children, and to clients."""
+    given = {"tags": ("a", "b"), "on": date(2026, 1, 2), "$": 1}
+
+    @function
+    async def step(ctx: FunctionContext) -> object:
+        return ctx.metadata
+
+    @function
+    async def inner(ctx: FunctionContext) -> object:
+        return ctx.metadata
+
+    @workflow
+    async def parent(ctx: WorkflowContext) -> list[object]:
+        return [ctx.metadata, await ctx.step(step), await ctx.child(step), await inner(ctx)]
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        response = await client.run("parent", {}, "workflow", metadata=given)
+        assert response.output == [given] * 4
+        assert response.metadata == given
+    context = FunctionContext(metadata={"$": 1})
+    assert context.metadata == {"$": 1}
 
 
 async def test_the_exact_events_of_a_function(client):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from tests.api.helpers import run_workflow, turns, twice, until, written
 
 from agnt5 import (
@@ -45,6 +45,19 @@ class Basket:
 class Account(BaseModel):
     owner: str = "nobody"
     cents: int = 0
+
+
+class Aliased(BaseModel):
+    total: int = Field(0, alias="Total")
+    first: int = Field(0, validation_alias=AliasChoices("First", "one"))
+    deep: int = Field(0, validation_alias=AliasPath("data", "deep"))
+
+
+@dataclass
+class Tally:
+    total: int = 0
+    first: int = field(default=0, init=False)
+    deep: int = field(default=0, init=False)
 
 
 class Note(TypedDict, total=False):
@@ -352,6 +365,21 @@ class TestState:
             assert await Bank("u").owner() == "nobody"
             await Bank("u").forget()
             assert await Bank("u").pay(1) == 1
+
+    @pytest.mark.parametrize("shape", [Aliased, Tally])
+    async def test_fields_are_kept_under_their_names_however_they_are_given(self, store, shape):
+        """By an alias of pydantic, or not at all by a dataclass's constructor."""
+
+        class Sums(Entity[shape]):
+            async def add(self, n: int) -> list[int]:
+                self.state.total += n
+                self.state.first += n
+                self.state.deep += n
+                return [self.state.total, self.state.first, self.state.deep]
+
+        async with Runtime(store):
+            assert await Sums("u").add(2) == [2, 2, 2]
+            assert await Sums("u").add(3) == [5, 5, 5]
 
     async def test_a_typed_dict(self, store):
         class Pad(Entity[Note]):

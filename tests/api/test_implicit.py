@@ -477,10 +477,11 @@ def test_the_description_is_the_docstring_by_default():
     assert (one.description, two.description) == ("First line.", "Given.")
 
 
-def test_durability_is_yes_or_no():
-    with pytest.raises(ConfigurationError, match="takes True or False"):
+@pytest.mark.parametrize("option", ["enable_durability", "chat", "default"])
+def test_some_options_are_yes_or_no(option):
+    with pytest.raises(ConfigurationError, match=f"{option} takes True or False"):
 
-        @workflow(enable_durability="no")
+        @workflow(**{option: "no"})
         async def body() -> None: ...
 
 

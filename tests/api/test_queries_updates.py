@@ -12,6 +12,7 @@ from agnt5 import (
     AsyncClient,
     InvalidInputError,
     QueryError,
+    Queue,
     RunNotFoundError,
     Runtime,
     RuntimeClosedError,
@@ -141,6 +142,32 @@ async def test_a_query_waits_until_the_replay_is_over(store):
         await until(lambda: ":signal:end#0" in runtime._bus.runs["r"].state.open)
     async with Runtime(store) as runtime:
         assert await AsyncClient(runtime=runtime).query("r", "seen") == [0, 1, 2]
+
+
+async def test_a_query_that_waits_for_a_place_in_the_queue_does_not_spin(store, monkeypatch):
+    """The run has left its place to another one. Who asks looks again, later each time."""
+    define()
+    hold = asyncio.Event()
+
+    @function
+    async def hog() -> None:
+        await hold.wait()
+
+    queues = [Queue("narrow", concurrency=1)]
+    async with Runtime(store, park_after=0.01, queues=queues) as runtime:
+        client, bus = AsyncClient(runtime=runtime), runtime._bus
+        await client.submit("basket", {}, "workflow", run_id="r", queue="narrow")
+        await until(lambda: "r" not in bus.runs)
+        await client.submit("hog", {}, run_id="h", queue="narrow")
+        await until(lambda: "h" in bus.runs)
+        looks = []
+        summon = bus.summon
+        monkeypatch.setattr(bus, "summon", lambda run_id: looks.append(run_id) or summon(run_id))
+        asking = asyncio.create_task(client.query("r", "items"))
+        await asyncio.sleep(0.5)
+        assert 2 <= len(looks) < 20
+        hold.set()
+        assert await asyncio.wait_for(asking, 5) == {}
 
 
 async def test_a_query_is_answered_at_once_after_submit(client):

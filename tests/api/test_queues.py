@@ -90,6 +90,21 @@ async def test_a_restart_keeps_the_line_and_what_had_begun_goes_first(store):
     assert office.begun == ["a", "a", "c", "d", "b"]
 
 
+async def test_an_id_that_stands_in_line_is_taken_and_keeps_its_place(store):
+    office = Office()
+    async with Runtime(store, queues=[Queue("q", concurrency=1), Queue("p", 1)]) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for who in ("a", "b"):
+            await client.submit("work", {"who": who}, queue="q", run_id=who)
+        await until(lambda: office.begun)
+        for queue in (None, "p", "q"):
+            with pytest.raises(InvalidInputError, match="already in this store"):
+                await client.submit("work", {"who": "again"}, queue=queue, run_id="b")
+        office.let("a", "b")
+        assert (await client.wait_for_result("b", 5)).output == "b"
+    assert office.begun == ["a", "b"]
+
+
 async def test_priority_without_a_queue_orders_those_that_wait_for_room(store):
     office = Office()
     async with Runtime(store, max_active_runs=1) as runtime:

@@ -99,6 +99,37 @@ async def test_what_is_undone_gets_the_arguments_and_the_result(store, bank):
     assert bank.calls[3:] == [7, ("refund", "b", 1, "receipt b"), ("refund", "a", 2, "receipt a")]
 
 
+async def test_an_undo_gets_what_the_function_got_however_it_was_given(store):
+    """A function may have parameters that are named like those of a step."""
+    got = []
+
+    @function
+    async def lock(key, timeout=1):
+        return None
+
+    @function
+    async def unlock(key="none", timeout=0):
+        got.append((key, timeout))
+
+    async def drained():
+        yield 1
+
+    @workflow
+    async def order(ctx):
+        async with ctx.saga() as saga:
+            await saga.step(lock, key="k1", timeout=7, undo=unlock)
+            await saga.step("named", lock, key="k2", undo=unlock)
+            await saga.step("lock", key="k3", undo=unlock)
+            await saga.step("service", "lock", "k4", undo=unlock)
+            await saga.step(lock, input={"key": "k5"}, undo=unlock)
+            await saga.step("drain", drained(), undo=unlock)
+            raise ValueError("undo it")
+
+    response = await run_workflow(store, "order")
+    assert response.error.message == "ValueError: undo it"
+    assert got == [("none", 0), ("k5", 0), ("k4", 0), ("k3", 0), ("k2", 0), ("k1", 7)]
+
+
 async def test_a_saga_that_ends_well_undoes_nothing(store, bank):
     async def body(ctx):
         async with ctx.saga() as saga:

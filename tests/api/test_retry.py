@@ -6,6 +6,7 @@ import asyncio
 import itertools
 
 import pytest
+from pydantic import ValidationError
 from tests.api.helpers import play, run_workflow, until, written
 
 from agnt5 import (
@@ -382,9 +383,14 @@ async def test_run_error_counts_attempts_from_one(store):
         ({"retries": {"attempts": 3}}, TypeError),
         ({"retries": {"max_attempts": 2, "initial_interval_ms": -1}}, ValueError),
         ({"retries": {"initial_interval_ms": 10, "max_interval_ms": 5}}, ValueError),
+        ({"retries": {"max_attempts": 2.5}}, ValueError),
+        ({"retries": {"max_attempts": float("nan")}}, ValueError),
+        ({"retries": {"initial_interval_ms": float("nan")}}, ValueError),
+        ({"retries": {"max_interval_ms": float("inf")}}, ValueError),
         ({"backoff": "quadratic"}, ValueError),
         ({"backoff": {"multiplier": 0}}, ValueError),
         ({"backoff": {"multiplier": float("nan")}}, ValueError),
+        ({"backoff": {"multiplier": float("inf")}}, ValueError),
         ({"backoff": {"factor": 2}}, TypeError),
         ({"backoff": 3}, TypeError),
         ({"timeout_ms": 0}, ConfigurationError),
@@ -397,5 +403,12 @@ async def test_run_error_counts_attempts_from_one(store):
 )
 def test_a_wrong_policy_is_refused_at_the_decorator(policy, error):
     """Policies are checked when the module is imported, not when the first run fails."""
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         function(**policy)(lambda: None)
+    assert not isinstance(caught.value, ValidationError)
+
+
+def test_a_backoff_is_of_a_known_type():
+    assert BackoffPolicy("linear").type is BackoffType.LINEAR
+    with pytest.raises(ValueError, match="unknown backoff 'weird'"):
+        BackoffPolicy("weird")

@@ -8,7 +8,7 @@ import threading
 from contextlib import aclosing
 
 import pytest
-from tests.api.helpers import event_types, python, until
+from tests.api.helpers import event_types, python, turns, until
 
 from agnt5 import (
     AsyncClient,
@@ -262,6 +262,21 @@ async def test_a_slow_listener_is_waited_for_and_then_told_of_the_gap(monkeypatc
         assert set(runtime._bus.streams.channels) <= {feed._tail.run_id}
 
 
+async def test_two_generators_that_wait_for_one_listener_both_go_on(monkeypatch):
+    monkeypatch.setattr(streams, "CAPACITY", 4)
+    channel = streams.Channel(0)
+    listener = streams.Listener(channel)
+    for n in range(4):
+        channel.add(streams.Entry("output.delta", "s", 0, "x", n, n, 0))
+    waiting = [asyncio.create_task(channel.room()) for _ in range(2)]
+    await turns()
+    assert not any(task.done() for task in waiting)
+    listener.take()
+    await turns()
+    assert all(task.done() for task in waiting)
+    assert not channel.impatient
+
+
 def _new(name, given):
     from agnt5.new_run import NewRun
 
@@ -274,6 +289,33 @@ async def test_nothing_is_kept_of_runs_that_are_over(client, words):
     bus = client.runtime._bus
     await until(lambda: not bus.runs)
     assert bus.streams.channels == {}
+
+
+async def test_nothing_is_kept_of_those_who_listened_to_a_run_that_is_not_in_memory(client, words):
+    @workflow
+    async def waits(ctx):
+        return await ctx.wait_for_signal("go")
+
+    channels, bus = client.runtime._bus.streams.channels, client.runtime._bus
+    over = (await client.run("words")).run_id
+    parked = (await client.submit("waits", {}, "workflow")).run_id
+    await until(lambda: not bus.runs)
+    assert types(await all_of(client.stream_run(over)))[-1] == "run.completed"
+    await all_of(client.stream_run(parked), lambda event: event.event_type == "signal.awaited")
+    assert channels == {}
+
+
+async def test_events_that_look_like_output_are_not_taken_for_it(client):
+    @function
+    async def forges(ctx: FunctionContext):
+        for event_type in ("output.delta", "output.gap", "output.reset"):
+            ctx.emit(event_type, {"execution": "e", "content": "forged", "offset": "x"})
+        yield "real"
+
+    run_id = (await client.submit("forges")).run_id
+    events = await all_of(client.stream_run(run_id))
+    assert [e.offset is not None for e in events if "forged" in str(e.data)] == [False] * 3
+    assert [text async for text in client.stream("forges")] == ["real"]
 
 
 async def test_a_run_that_waits_for_a_person_ends_the_stream(client, words):

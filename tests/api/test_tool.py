@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 from hypothesis import given
@@ -135,7 +136,7 @@ def test_a_later_tool_replaces_an_earlier_one_with_a_warning(caplog):
     @tool(name="same")
     def other(ctx): ...
 
-    assert "'same' is defined again" in caplog.text
+    assert "tool 'same' was defined again" in caplog.text
     assert ToolRegistry.get("same") is other is not first
     assert ToolRegistry.all() == {"same": other}
     # Functions have names of their own.
@@ -213,6 +214,8 @@ def test_a_schema_may_be_given_or_left_out():
         (int | str, {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
         (dict[str, int], {"type": "object"}),
         (list, {"type": "array", "items": {}}),
+        (Annotated[int, ["not hashable"]], {"type": "integer"}),
+        (Annotated[list[Annotated[str, {}]], []], {"type": "array", "items": {"type": "string"}}),
         (tuple[int, ...], {"type": "array", "items": {"type": "integer"}}),
         (Opaque, {"type": "string", "description": "a Opaque"}),
         ("nonsense", {"type": "string", "description": "a nonsense"}),

@@ -74,8 +74,9 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_options_that_mean_nothing_here_are_refused(option):
-    given: dict[str, Any] = {option: OPTIONS[option]}
+@pytest.mark.parametrize("listed", [False, True])
+def test_options_that_mean_nothing_here_are_refused(option, listed):
+    given: dict[str, Any] = {option: [OPTIONS[option]] if listed else OPTIONS[option]}
     for make in (
         lambda: event("a", **given),
         lambda: webhook("s", event="e", **given),

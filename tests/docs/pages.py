@@ -3,6 +3,7 @@
 A page runs as one module, block after block. A ``text`` block that follows a Python block is what
 that block prints; ``...`` stands for anything. Any other ``text`` block is a picture. A block whose
 first line is ``# file: NAME`` is a program: the test of its page writes it to a file of that name.
+``# add to: NAME``, ``# replace in: NAME`` and ``# remove from: NAME`` are edits of such a file.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _FILE = re.compile(r"# file: (\S+)\n")
+_EDIT = re.compile(r"# (?:file|add to|replace in|remove from): ")
 
 
 LANGUAGES = ("python", "text", "console", "sql")
@@ -78,7 +80,7 @@ def run_page(path: Path) -> None:
                 if printed is not None:
                     _compare(path, block, printed)
                 printed = None
-            elif block.language == "python" and not _FILE.match(block.source):
+            elif block.language == "python" and not _EDIT.match(block.source):
                 printed = _run(path, block, module)
     finally:
         del sys.modules[module.__name__]

@@ -96,7 +96,7 @@ ITEM = st.fixed_dictionaries(
 
 
 @given(st.lists(ITEM, max_size=5), st.integers(1, 3), st.booleans(), st.booleans())
-@examples(0.3)
+@examples(0.15)
 def test_a_batch_is_the_same_after_any_crash(items, slots, go_on, beside):
     """Also its durations; and with two batches at once each keeps its own items."""
     specs = [{**item, "label": f"i{n}"} for n, item in enumerate(items)]

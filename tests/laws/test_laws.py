@@ -277,7 +277,7 @@ def test_3_an_owner_that_meets_a_fact_from_outside_reads_again(steps_before):
 
         async def watch(life: Life) -> None:
             while ":signal:go#0" not in str(world.disk.facts(RUN)[-1:]):
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)  # each turn: soon time jumps, and the run is parked
             await foreign(
                 world.disk,
                 f.SignalReceived(signal_id="s1", name="go", payload="from outside"),
@@ -321,6 +321,8 @@ def test_3_an_owner_that_is_fenced_off_writes_nothing_more():
         await life.runtime.runs.submit(new)
         while ":sleep#0" not in str(world.disk.facts(RUN)[-1]):
             await asyncio.sleep(0.001)
+        for _ in range(100):  # it hears that this is on the disk, and sets its alarm
+            await asyncio.sleep(0)
         world.disk.log.claim("store", "somebody else")
         written = len(world.disk.log.read(RUN))
         life.clock.jump()

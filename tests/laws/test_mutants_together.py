@@ -66,24 +66,19 @@ def a_saga_forgets(patch: Any) -> None:
 
 def state_of_a_step_is_not_applied(patch: Any) -> None:
     """The body does not see what a step has set."""
-    take = RunValues.take
-
-    def forget(self: RunValues, fact: Any) -> None:
-        if not isinstance(fact, f.StepCompleted):
-            take(self, fact)
-
-    patch.setattr(RunValues, "take", forget)
+    patch.setattr(RunValues, "take", lambda self, fact: self.end(fact.key))
 
 
-def state_inside_a_step_is_not_restored(patch: Any) -> None:
-    """What an inline step has set is gone when a replay does not enter it."""
-    take = RunValues.take
+def state_inside_a_step_is_not_recorded(patch: Any) -> None:
+    """What an inline step has set is seen beside it, but its record does not hold it."""
+    made_in = RunValues.made_in
 
-    def forget(self: RunValues, fact: Any) -> None:
-        if not isinstance(fact, f.StateChanged):
-            take(self, fact)
+    def forget(self: RunValues, key: str) -> tuple[None, None]:
+        values, deleted = made_in(self, key)
+        self.now = {k: v for k, v in self.now.items() if k not in (deleted or ())} | (values or {})
+        return None, None
 
-    patch.setattr(RunValues, "take", forget)
+    patch.setattr(RunValues, "made_in", forget)
 
 
 def notes_are_lost_on_the_way(patch: Any) -> None:
@@ -195,7 +190,7 @@ MUTANTS: list[tuple[Any, str, str | None]] = [
     (a_saga_is_undone_from_the_first, IN_ORDER, None),
     (a_saga_forgets, IN_ORDER, None),
     (state_of_a_step_is_not_applied, IN_ORDER, None),
-    (state_inside_a_step_is_not_restored, INSIDE, None),
+    (state_inside_a_step_is_not_recorded, INSIDE, None),
     (notes_are_lost_on_the_way, AT_ONCE, "StateChanged"),
     (after_images_are_ignored, AT_ONCE, None),
     (after_images_of_failures_are_forgotten, AT_ONCE, None),

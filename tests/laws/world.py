@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from tests.api.helpers import waits_for_machine
 from tests.laws.crashing_log import TERMINAL, Crash, CrashingLog, Disk
 
 from agnt5 import Runtime
@@ -87,14 +88,7 @@ class Life:
 
     def waits_for_machine(self) -> bool:
         """Whether a thread, or a few milliseconds of lingering, will bring something."""
-        bus = self.runtime._bus
-        return (
-            bus._threads._busy > 0
-            or bus.journal._in_flight > 0
-            or bool(bus.family._errands)
-            or bus.entities.is_busy
-            or any(not actor._ready and actor.script is None for actor in bus.runs.values())
-        )
+        return waits_for_machine(self.runtime)
 
 
 class World:

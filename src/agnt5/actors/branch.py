@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Protocol, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from agnt5.events.keys import child_branch
 from agnt5.exceptions import BodyClosed, ExecutionError
@@ -35,6 +35,7 @@ class Body(Protocol):
     moves: int
     calm: bool
     closed: bool
+    frozen: bool
 
     def give_up(self, key: str) -> None:
         """It has stopped waiting for a call."""
@@ -247,26 +248,54 @@ def is_ending(loop: asyncio.AbstractEventLoop) -> bool:
     )
 
 
-def chain_task_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """Number the tasks of bodies on this loop from now on; returns what undoes it."""
-    previous = loop.get_task_factory()
-    make = cast("_TaskFactory", previous or _plain_task)
+class _Numbering:
+    """The task factory of a loop on which runtimes are open.
 
-    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> asyncio.Future[Any]:
+    They share it: two would count every task twice, and the keys of a run would depend on how many
+    runtimes there are.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.users = 0
+        self._previous = loop.get_task_factory()
+        self.make = cast("_TaskFactory", self._previous or _plain_task)
+        """What makes a task that is no body's."""
+        loop.set_task_factory(self)
+
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any
+    ) -> asyncio.Future[Any]:
         branch = CURRENT.get()
         if branch is None:
-            return make(loop, coro, **kwargs)
-        return spawn(branch.child(), coro, make, loop, **kwargs)
+            return self.make(loop, coro, **kwargs)
+        return spawn(branch.child(), coro, self.make, loop, **kwargs)
 
-    loop.set_task_factory(factory)
-    sentinel = make(loop, _until_cancelled(), name="agnt5 sentinel")
+    def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A runtime is closed; the last one puts back what was there before."""
+        self.users -= 1
+        if self.users:
+            return
+        del _numberings[loop]
+        if loop.get_task_factory() is self and not loop.is_closed():
+            loop.set_task_factory(self._previous)
+
+
+_numberings: WeakKeyDictionary[asyncio.AbstractEventLoop, _Numbering] = WeakKeyDictionary()
+
+
+def chain_task_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """Number the tasks of bodies on this loop from now on; returns what undoes it."""
+    numbering = _numberings.get(loop)
+    if numbering is None:
+        numbering = _numberings[loop] = _Numbering(loop)
+    numbering.users += 1
+    sentinel = numbering.make(loop, _until_cancelled(), name="agnt5 sentinel")
     _sentinels.append(sentinel)
 
     def undo() -> None:
         _sentinels.remove(sentinel)
         if not loop.is_closed():
             sentinel.cancel()
-        if loop.get_task_factory() is factory and not loop.is_closed():
-            loop.set_task_factory(previous)
+        numbering.leave(loop)
 
     return undo

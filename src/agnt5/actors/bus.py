@@ -86,6 +86,7 @@ class Bus(Workshop):
     async def close(self, grace_s: float) -> None:
         """Let running attempts end within the grace, record everything, stop."""
         self.closing = True
+        self.tell_closing()
         self._admission.close()
         self._supervisor.close()
         self._parked.close()
@@ -152,7 +153,8 @@ class Bus(Workshop):
 
     def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
-        may_begin = self.has_room and self._admission.admit(run_id, command.queue, begun=False)
+        is_free = self.has_room and not self._admission.waits(run_id)  # else it keeps its place
+        may_begin = is_free and self._admission.admit(run_id, command.queue, begun=False)
         actor = self.create(run_id)
         if may_begin:
             actor.tell(command, reply)
@@ -237,31 +239,30 @@ class Bus(Workshop):
 
     def _loaded(self, actor: RunActor, history: History) -> None:
         run_id = actor.state.run_id
-        report = self._doomed.pop(run_id, None)
+        report, state = self._doomed.pop(run_id, None), fold(run_id, history)
         if report is not None:
-            actor.state = fold(run_id, history)
+            actor.state = state
             actor.release()
             actor.tell(c.SuspendRun("engine_error", report, ""))
             return
-        folded = fold(run_id, history)
-        if self._may_be_mended(folded):
-            self._go_on(actor, history)
+        if self._may_be_mended(state):
+            self._go_on(actor, state, history)
             return
-        may_begin = self._admission.has_place(folded)
-        actor.load(history, begin=may_begin)
-        state = actor.state
+        may_begin = self._admission.has_place(state)
+        actor.load(state, history, begin=may_begin)
         if may_begin and state.queued is not None and state.phase is Phase.QUEUED:
             actor.tell(self.start_command(state.queued))
         elif not may_begin or state.phase is not Phase.RUNNING:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
 
-    def _go_on(self, actor: RunActor, history: History, reply: Reply | None = None) -> None:
-        state = fold(actor.state.run_id, history)
+    def _go_on(
+        self, actor: RunActor, state: RunState, history: History, reply: Reply | None = None
+    ) -> None:
         queue = state.queued.queue if state.queued else None
         definition = state.queued and self.definition_of(state.queued)
         digest = definition.digest if definition else ""
         may_begin = self._admission.admit(state.run_id, queue, begun=True)
-        actor.resume_suspended(history, digest, reply, begin=may_begin)
+        actor.resume_suspended(state, history, digest, reply, begin=may_begin)
         if not may_begin:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
 
@@ -341,7 +342,7 @@ class Bus(Workshop):
             return
         actor = self.create(run_id)
         try:
-            self._go_on(actor, history, reply)
+            self._go_on(actor, fold(run_id, history), history, reply)
         except Exception as error:  # noqa: BLE001 - one run's trouble is its supervisor's business
             self.failed(actor, error)
 

@@ -24,13 +24,14 @@ from agnt5.actors.actor import Actor
 from agnt5.actors.clock import Clock
 from agnt5.actors.images import made_of
 from agnt5.actors.mailbox import Envelope
-from agnt5.actors.ports import After, AttemptInfo, FunctionWork, Handler
+from agnt5.actors.ports import UNDER_WAY, After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
 from agnt5.exceptions import (
     BodyClosed,
     ExecutionError,
     PayloadError,
+    RuntimeClosedError,
     StepTimeoutError,
     UnknownOutcomeError,
 )
@@ -115,6 +116,8 @@ class Executor(Actor[Attempt | Cancel]):
     ) -> None:
         super().__init__(f"function {handler.name}", context)
         self.handler = handler
+        self.closing = False
+        """The house closes: an attempt that fails for that reason has not failed, but is owed."""
         self._encode = encode
         self._threads = threads
         self._defaults = defaults
@@ -145,6 +148,11 @@ class Executor(Actor[Attempt | Cancel]):
         # What waits for its turn in time is owed: a closing house does not wait with it.
         waits = self._waiting and not (self._gate is not None and self._gate.is_shut)
         return bool(self._running or waits) or not self.is_idle
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no attempt is in it, in any state."""
+        return self.is_idle and not (self._running or self._waiting or self._abandoned)
 
     async def close(self) -> None:
         """Cancel what runs and wait for it. Cancelled attempts report nothing: they are owed."""
@@ -190,10 +198,14 @@ class Executor(Actor[Attempt | Cancel]):
 
     async def _run(self, attempt: Attempt) -> None:
         info, work = attempt.info, attempt.work
+        UNDER_WAY.set(info)
         if work.images is not None and work.before is None:
             work.before = work.images.capture()
         result = await self._result(attempt)
-        if result is None or attempt.cancelled:
+        if attempt.cancelled:
+            return
+        if result is None:
+            del self._running[info.run_id, info.key]
             return
         if not isinstance(result, Absent) and work.images is not None and work.before is not None:
             result.after = made_of(info.key, work.before, work.images)
@@ -224,6 +236,8 @@ class Executor(Actor[Attempt | Cancel]):
                 return None
             result = self._failure(_cancelled(info, error))
         except (Exception, SystemExit, BodyClosed) as error:  # noqa: BLE001 - user code
+            if self.closing and isinstance(error, RuntimeClosedError):
+                return None
             result = self._failure(error)
         if attempt.verify and isinstance(result, Failure):
             result = Failure(_still_unknown(info, result.error), retryable=False)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Container
-from functools import partial
 from typing import Protocol
 
 from agnt5.actors.journal import Journal
@@ -39,6 +38,10 @@ _AGAIN_S = 0.5
 
 Done = Callable[[bool], None]
 """Told whether whoever had to know it has it on record."""
+
+_Place = tuple[str, str]
+"""The call of a parent that a child answers: the parent's id, and the key. Not the child's id, as
+two calls may want the same one; it is the first one's then."""
 
 
 class Relations(Protocol):
@@ -75,13 +78,13 @@ class Family:
     def __init__(self, bus: Relations, reader: Reader) -> None:
         self._bus = bus
         self._reader = reader
-        self._starting: dict[str, list[Done]] = {}
+        self._starting: dict[_Place, list[Done]] = {}
         """Children that are being started, and who wants them stopped once they are there."""
-        self._expected: dict[str, list[Done]] = {}
+        self._expected: dict[_Place, list[Done]] = {}
         """Who must know that a child is there."""
         self._errands: dict[str, int] = {}
         """How many children of a run are being started or cancelled now."""
-        self._orphans: set[str] = set()
+        self._orphans: set[_Place] = set()
         """Children that were asked to stop because their parents have ended."""
 
     def has_errands(self, run_id: str) -> bool:
@@ -96,16 +99,18 @@ class Family:
 
     def start(self, parent: RunState, child: f.ChildStarted, there: Done | None = None) -> None:
         """See to it that a child is there; if it has ended already, its end is reported."""
+        place = (parent.run_id, child.key)
         if there is not None:
-            self._expected.setdefault(child.child_run_id, []).append(there)
-        if child.child_run_id not in self._starting:
-            self._starting[child.child_run_id] = []
+            self._expected.setdefault(place, []).append(there)
+        if place not in self._starting:
+            self._starting[place] = []
             self._set_out(parent.run_id)
             self._look(parent, child)
 
     def cancel(self, parent_run_id: str, child: f.ChildStarted, done: Done | None = None) -> None:
         """Ask a child to stop: nobody waits for it any more."""
-        waiting = self._starting.get(child.child_run_id)
+        place = (parent_run_id, child.key)
+        waiting = self._starting.get(place)
         if waiting is not None:
             waiting.append(done or _nobody)
             return
@@ -116,10 +121,16 @@ class Family:
             if done is not None:
                 done(known)
 
-        tell = partial(self._report, parent_run_id, done=over)
+        def tell(report: c.ReportChild) -> None:
+            self._orphans.discard(place)
+            self._report(parent_run_id, report, done=over)
 
         def on_ends(_: str, ends: History | AGNT5Error) -> None:
-            last = ends[-1][0] if isinstance(ends, list) and ends else None
+            found = ends if isinstance(ends, list) else []
+            if found and not _answers(found[0][0], place):
+                tell(_taken(child))
+                return
+            last = found[-1][0] if found else None
             if isinstance(last, f.Terminal):
                 tell(report_of(last, child.key, child.child_run_id))
                 return
@@ -144,8 +155,9 @@ class Family:
         if queued is None or terminal is None:
             return
         left, alone = unwanted(state), left_alone(state)
-        to_parent = queued.parent_run_id if state.run_id not in self._orphans else None
-        self._orphans.discard(state.run_id)
+        place = (queued.parent_run_id or "", queued.parent_key or "")
+        to_parent = queued.parent_run_id if place not in self._orphans else None
+        self._orphans.discard(place)
         open_ends = len(left) + len(alone) + (to_parent is not None)
         all_known = True
 
@@ -160,7 +172,7 @@ class Family:
             report = report_of(terminal, queued.parent_key or "", state.run_id)
             self._report(to_parent, report, done=done)
         for child in left:
-            self._orphans.add(child.child_run_id)
+            self._orphans.add((state.run_id, child.key))
             self.cancel(state.run_id, child, done)
         for child in alone:
             self.start(state, child, done)
@@ -192,7 +204,7 @@ class Family:
                 self._again(parent, child, ends)
             elif ends:
                 self._found(parent, child, ends)
-            elif self._starting[child.child_run_id]:
+            elif self._starting[parent.run_id, child.key]:
                 self._started(parent, child)
             elif child.child_run_id in self._bus.runs:
                 # Somebody asks for it, and will hear in a moment that it is not there.
@@ -232,19 +244,14 @@ class Family:
 
     def _found(self, parent: RunState, child: f.ChildStarted, ends: History) -> None:
         first, last = ends[0][0], ends[-1][0]
-        is_ours = (
-            isinstance(first, f.RunQueued)
-            and first.parent_run_id == parent.run_id
-            and first.parent_key == child.key
-        )
-        if not is_ours:
-            self._forget(parent, child)
-            taken = InvalidInputError(
-                f"the run id {child.child_run_id!r}, given to the child {child.key!r}, is taken by"
-                " another run in this store; choose another run_id, or give none"
-            )
-            report = c.ReportChild(child.key, "failed", None, encode_error(taken))
-            self._report(parent.run_id, report, done=_nobody)
+        if not _answers(first, (parent.run_id, child.key)):
+            waiting = self._forget(parent, child)
+
+            def recorded(known: bool) -> None:
+                for done in waiting:
+                    done(known)
+
+            self._report(parent.run_id, _taken(child), done=recorded)
             return
         if isinstance(last, f.Terminal):
             report = report_of(last, child.key, child.child_run_id)
@@ -257,10 +264,11 @@ class Family:
             self.cancel(parent.run_id, child, done)
 
     def _forget(self, parent: RunState, child: f.ChildStarted) -> list[Done]:
+        place = (parent.run_id, child.key)
         self._came_back(parent.run_id)
-        for there in self._expected.pop(child.child_run_id, ()):
+        for there in self._expected.pop(place, ()):
             there(True)
-        return self._starting.pop(child.child_run_id, [])
+        return self._starting.pop(place, [])
 
     def _set_out(self, run_id: str) -> None:
         self._errands[run_id] = self._errands.get(run_id, 0) + 1
@@ -309,6 +317,19 @@ def _terminal_of(state: RunState) -> f.Terminal | None:
             return f.RunCancelled(reason=state.cancel_reason)
         case _:
             return state.failure
+
+
+def _answers(first: f.RunFact, place: _Place) -> bool:
+    """Whether a run that begins so is the child of this call, and not another run with its id."""
+    return isinstance(first, f.RunQueued) and (first.parent_run_id, first.parent_key) == place
+
+
+def _taken(child: f.ChildStarted) -> c.ReportChild:
+    taken = InvalidInputError(
+        f"the run id {child.child_run_id!r}, given to the child {child.key!r}, is taken by"
+        " another run in this store; choose another run_id, or give none"
+    )
+    return c.ReportChild(child.key, "failed", None, encode_error(taken))
 
 
 def _nobody(known: bool) -> None:

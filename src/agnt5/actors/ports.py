@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +40,10 @@ class AttemptInfo:
     def idempotency_key(self) -> str:
         """The same in every attempt of this step and after every crash."""
         return idempotency_key(self.run_id, self.key)
+
+
+UNDER_WAY: ContextVar[AttemptInfo | None] = ContextVar("agnt5_attempt", default=None)
+"""The attempt that runs here, also of a function that takes no context; None in a body."""
 
 
 class Handler(Protocol):

@@ -27,7 +27,7 @@ from agnt5.events.run import facts as f
 from agnt5.events.run.decider import react, resume
 from agnt5.events.run.recovery import is_unknown
 from agnt5.events.run.report import not_served_report
-from agnt5.events.run.state import Phase, fold
+from agnt5.events.run.state import Phase, RunState
 from agnt5.exceptions import (
     InvalidInputError,
     PayloadError,
@@ -71,9 +71,11 @@ class RunActor(EventSourced):
 
     # Life.
 
-    def load(self, history: Sequence[tuple[f.RunFact, int]], *, begin: bool = True) -> None:
+    def load(
+        self, state: RunState, history: Sequence[tuple[f.RunFact, int]], *, begin: bool = True
+    ) -> None:
         """Begin again from the log; or only take letters, as there is no place for it yet."""
-        self.state = state = fold(self.state.run_id, history)
+        self.state = state
         self.became_durable(state.version)
         self.release()
         # Whoever waits for an answer that got onto the disk, but whose append looked failed.
@@ -98,6 +100,7 @@ class RunActor(EventSourced):
 
     def resume_suspended(
         self,
+        state: RunState,
         history: Sequence[tuple[f.RunFact, int]],
         digest: str,
         reply: Reply | None = None,
@@ -105,8 +108,8 @@ class RunActor(EventSourced):
         begin: bool = True,
     ) -> None:
         """Try a suspended run again, with the code of this digest."""
-        self.state = fold(self.state.run_id, history)
-        self.became_durable(self.state.version)
+        self.state = state
+        self.became_durable(state.version)
         self.release()
         self.receive([Envelope(c.ResumeRun(digest), reply)])
         if not begin:

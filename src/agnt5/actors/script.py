@@ -74,7 +74,7 @@ class Script:
         self.main: asyncio.Future[Any] | None = None
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
-        self.values = RunValues(state.settled)
+        self.values = RunValues()
         self.state = state
         self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
@@ -84,7 +84,7 @@ class Script:
         self._patches: dict[str, bool] = {}
         self._futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
-        self._works = Works(self, channel, context)
+        self._works = Works(self, channel, context, self.values)
         self._outcomes: deque[tuple[Delivery, int]] = deque()
         self._next: tuple[Delivery, int] | None = None
         self._rest = Rest(self, self._pump, context)
@@ -352,16 +352,13 @@ class Script:
                     self.main.cancel()
             case f.UpdateReceived():
                 self.handlers.deliver(delivery)
-            case f.StateChanged():
-                self.values.take(delivery)
             case f.StepFailed():
+                self.values.end(delivery.key)
                 self._resolve(delivery, delivery.after)
             case _:
                 self._resolve(delivery, None)
 
     def _resolve(self, outcome: f.Outcome, after: After | None) -> None:
-        if self.state.settled.get(outcome.key):  # it was an inline step
-            self.values.end(outcome.key)
         future = self._futures.pop(outcome.key, None)
         original = self._works.settle(outcome.key, after)
         if future is not None and not future.done():

@@ -91,7 +91,8 @@ class Channel:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while any(each.at <= self.first for each in self.listeners):
-                    self._moved = asyncio.Event()
+                    if self._moved is None or self._moved.is_set():
+                        self._moved = asyncio.Event()
                     await self._moved.wait()
         except TimeoutError:
             self.impatient = True
@@ -131,16 +132,17 @@ class Streams:
         self._version_of = version_of
         self._executions = count()
         self._left: set[str] = set()
-        """Runs that have left memory while somebody listened to them."""
+        """Runs that are not in memory while somebody listens to them, or still speaks for them."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
     def channel(self, run_id: str) -> Channel:
         """The channel of a run."""
-        found = self.channels.get(run_id)
-        self._left.discard(run_id)
+        found, version = self.channels.get(run_id), self._version_of(run_id)
         if found is None:
-            found = self.channels[run_id] = Channel(self._version_of(run_id))
+            found = self.channels[run_id] = Channel(version)
+        # Of a run that is not in memory, or not yet, nobody would say that it has left.
+        (self._left.discard if version else self._left.add)(run_id)
         return found
 
     def listen(self, run_id: str) -> Listener:

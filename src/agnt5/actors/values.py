@@ -1,7 +1,7 @@
 """The state of a run as its body has made it so far: rebuilt by running the body again.
 
-What an inline step sets is seen by the step itself at once, and beside it only when its outcome is
-handed over: a replay, which does not enter the step again, hands over in the order of the log.
+What an inline step sets is seen by itself at once, and beside it when it has succeeded: its record
+holds the sum of it, since a replay does not enter the step again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from agnt5.events.keys import enclosing_keys, scope_of
+from agnt5.events.keys import enclosing_keys
 from agnt5.events.run import facts as f
 
 _Writes = dict[str, tuple[JsonValue] | None]
@@ -20,25 +20,22 @@ _Writes = dict[str, tuple[JsonValue] | None]
 class RunValues:
     """Values by name, as they lie on the log."""
 
-    __slots__ = ("_ended", "_settled", "_under_way", "now", "scopes")
+    __slots__ = ("_under_way", "now", "scopes")
 
-    def __init__(self, settled: Mapping[str, bool]) -> None:
+    def __init__(self) -> None:
         self.now: dict[str, JsonValue] = {}
         """Replaced and never changed: steps keep what they were given when they were asked for."""
         self.scopes: dict[str, object] = {}
         """What the context keeps of the run's session and user, as long as the body lives."""
-        self._settled = settled
         self._under_way: dict[str, _Writes] = {}
-        """By the key of an inline step: what it has set that is not seen beside it yet."""
-        self._ended: set[str] = set()
+        """By the key of an inline step: what it has set that is not seen beside it."""
 
     def seen_from(self, place: str) -> Mapping[str, JsonValue]:
         """The values as a branch, or a call, sees them."""
-        if not self._under_way:
-            return self.now
         seen = self.now
-        for outer in enclosing_keys(place):
-            seen = _applied(seen, self._under_way.get(outer))
+        if self._under_way:
+            for outer in enclosing_keys(place):
+                seen = _applied(seen, self._under_way.get(outer))
         return seen
 
     def change(
@@ -47,36 +44,28 @@ class RunValues:
         """Set and delete values, as a branch or a call."""
         writes: _Writes = dict.fromkeys(deleted)
         writes.update((name, (value,)) for name, value in values.items())
-        self._write([outer for outer in enclosing_keys(place) if outer not in self._ended], writes)
-
-    def take(self, fact: f.StepCompleted | f.StateChanged) -> None:
-        """What a step has made of it, or a part of the body that no replay runs again."""
-        place = self._place_of(fact.key)
-        if isinstance(fact, f.StepCompleted):
-            self.change(place, fact.state or {}, fact.deleted or ())
-        elif fact.deleted:
-            self.change(place, {}, (fact.name,))
-        else:
-            self.change(place, {fact.name: fact.value})
-
-    def end(self, key: str) -> None:
-        """An inline step has its outcome, or was given up: what it has set is seen beside it."""
-        self._ended.add(key)
-        writes = self._under_way.pop(key, None)
-        if writes:
-            self._write([k for k in enclosing_keys(key) if k not in self._ended], writes)
-
-    def _place_of(self, key: str) -> str:
-        """The outermost inline step around a call that a replay does not enter, or the call."""
-        ended = (outer for outer in enclosing_keys(key) if self._settled.get(outer))
-        outermost = next(ended, None)
-        return key if outermost is None else scope_of(outermost)
-
-    def _write(self, outer: list[str], writes: _Writes) -> None:
+        outer = enclosing_keys(place)
         if outer:
             self._under_way.setdefault(outer[-1], {}).update(writes)
         else:
             self.now = _applied(self.now, writes)
+
+    def take(self, fact: f.StepCompleted) -> None:
+        """What a step has made of them."""
+        self.end(fact.key)
+        self.change(fact.key, fact.state or {}, fact.deleted or ())
+
+    def made_in(self, key: str) -> tuple[dict[str, JsonValue] | None, list[str] | None]:
+        """What an inline step has set and deleted until now."""
+        writes = self._under_way.get(key)
+        if not writes:
+            return None, None
+        values = {name: value[0] for name, value in writes.items() if value is not None}
+        return values or None, [name for name, value in writes.items() if value is None] or None
+
+    def end(self, key: str) -> None:
+        """An inline step is over: nothing but its record counts of what it has set."""
+        self._under_way.pop(key, None)
 
 
 def _applied(values: dict[str, JsonValue], writes: _Writes | None) -> dict[str, JsonValue]:

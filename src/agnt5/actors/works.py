@@ -9,14 +9,16 @@ from agnt5.actors.branch import Body, Branch, spawn
 from agnt5.actors.images import made_of
 from agnt5.actors.outcomes import inline_failure, inline_report
 from agnt5.actors.ports import After, Channel, FunctionWork, InlineWork, Work
+from agnt5.actors.values import RunValues
 from agnt5.events.keys import scope_of
-from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError
+from agnt5.events.run import commands as c
+from agnt5.exceptions import BodyClosed, ExecutionError, PayloadError, RuntimeClosedError
 
 
 class Works:
     """What one body has asked for, by key: work not settled yet, inline steps under way, values."""
 
-    def __init__(self, body: Body, channel: Channel, context: Context) -> None:
+    def __init__(self, body: Body, channel: Channel, context: Context, values: RunValues) -> None:
         self.inline: dict[str, asyncio.Future[None]] = {}
         self._body = body
         self._channel = channel
@@ -24,6 +26,7 @@ class Works:
         self._works: dict[str, Work] = {}
         self._contexts: dict[str, Context] = {}
         self._values: dict[str, object] = {}
+        self._state = values
 
     def keep(self, key: str, work: Work | None) -> None:
         """Keep work until its attempt is started."""
@@ -89,11 +92,24 @@ class Works:
                 raise
             error = ExecutionError(f"step {key!r} was cancelled from inside")
             held, report = inline_failure(key, error)
+        match held, report:
+            case (_, RuntimeClosedError()), c.ReportFailure() if self._body.frozen:
+                return  # the house closes: the step has not failed, but is owed
+            case _:
+                pass
         if images is not None:
             report.after = made_of(key, before, images)
-            try:
-                self._channel.check_size(report.after, f"changed arguments of step {key!r}")
-            except PayloadError as error:
-                held, report = inline_failure(key, error)
+        if isinstance(report, c.ReportSuccess):
+            report.state, report.deleted = self._state.made_in(key)
+        try:
+            self._check(key, report)
+        except PayloadError as error:
+            held, report = inline_failure(key, error)
         self._values[key] = held
         self._channel.command(report)
+
+    def _check(self, key: str, report: c.ReportSuccess | c.ReportFailure) -> None:
+        if report.after is not None:
+            self._channel.check_size(report.after, f"changed arguments of step {key!r}")
+        if isinstance(report, c.ReportSuccess) and report.state is not None:
+            self._channel.check_size(report.state, f"state set by step {key!r}")

@@ -46,6 +46,9 @@ class Workshop(ABC):
         attempts: AttemptDefaults,
     ) -> None:
         self.executors: dict[str, Executor] = {}
+        """By kind and name. A tool may bear the name of a function."""
+        self._replaced: list[Executor] = []
+        """Of functions whose names mean others now, as long as attempts are in them."""
         self.clock = clock
         self.ids = Ids()
         self.streams = Streams(self.ids.event_id() + ".", context, self.durable_version)
@@ -67,11 +70,16 @@ class Workshop(ABC):
     @property
     def has_attempts(self) -> bool:
         """Whether attempts run or wait."""
-        return any(executor.is_busy for executor in self.executors.values())
+        return any(executor.is_busy for executor in (*self.executors.values(), *self._replaced))
+
+    def tell_closing(self) -> None:
+        """The house closes: an attempt that cannot use it any more is owed."""
+        for executor in (*self.executors.values(), *self._replaced):
+            executor.closing = True
 
     async def close_executors(self) -> None:
         """Cancel every attempt and let the threads end."""
-        for executor in self.executors.values():
+        for executor in (*self.executors.values(), *self._replaced):
             await executor.close()
         self._threads.close()
 
@@ -109,16 +117,33 @@ class Workshop(ABC):
 
     def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
         """To the executor of a function."""
-        # A tool may bear the name of a function.
-        place = f"{type(handler).__name__} {handler.name}"
-        executor = self.executors.get(place)
-        if executor is None or executor.handler is not handler:
-            executor = self.executors[place] = Executor(
-                handler,
-                self._context,
-                encode=self.encode,
-                threads=self._threads,
-                clock=self.clock,
-                defaults=self._attempt_defaults,
-            )
-        executor.tell(command)
+        executor = self._executor_of(handler)
+        if executor is None and isinstance(command, Attempt):
+            executor = self._new_executor(handler)
+        if executor is not None:
+            executor.tell(command)
+
+    def _executor_of(self, handler: Handler) -> Executor | None:
+        executor = self.executors.get(_place_of(handler))
+        if executor is not None and executor.handler is handler:
+            return executor
+        return next((each for each in self._replaced if each.handler is handler), None)
+
+    def _new_executor(self, handler: Handler) -> Executor:
+        place = _place_of(handler)
+        before = self.executors.get(place)
+        if before is not None:
+            self._replaced = [each for each in (*self._replaced, before) if not each.is_empty]
+        executor = self.executors[place] = Executor(
+            handler,
+            self._context,
+            encode=self.encode,
+            threads=self._threads,
+            clock=self.clock,
+            defaults=self._attempt_defaults,
+        )
+        return executor
+
+
+def _place_of(handler: Handler) -> str:
+    return f"{type(handler).__name__} {handler.name}"

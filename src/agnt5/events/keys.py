@@ -4,7 +4,8 @@ A key is ``BRANCH:NAME#OCCURRENCE``. The branch is the path of tasks that leads 
 (empty for the body itself, ``/0/2`` for the third task of its first task), the occurrence counts
 calls of that name in that branch. A call inside an inline step lives in the scope of that step:
 ``OUTERKEY>BRANCH:NAME#OCCURRENCE``, one of the handler of an update in the branch ``!UPDATE_ID``.
-How branches interleave can never change a key.
+In names ``>`` is written ``%3E``, and ``%`` is written ``%25``. How branches interleave can never
+change a key.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ def operation_key(branch: str, name: str, occurrence: int) -> str:
 
     >>> operation_key("/0", "charge", 2)
     '/0:charge#2'
+    >>> operation_key("", "a>b", 0)
+    ':a%3Eb#0'
     """
-    return f"{branch}:{name}#{occurrence}"
+    return f"{branch}:{_escaped(name)}#{occurrence}"
 
 
 def chosen_key(branch: str, name: str, key: str) -> str:
@@ -34,7 +37,11 @@ def chosen_key(branch: str, name: str, key: str) -> str:
     >>> chosen_key(":plan#0>/1", "charge", "order-7")
     ':plan#0>@charge:order-7'
     """
-    return f"{branch[: branch.rfind(SCOPE) + 1]}@{name}:{key}"
+    return f"{branch[: branch.rfind(SCOPE) + 1]}@{_escaped(name)}:{_escaped(key)}"
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace(SCOPE, "%3E")
 
 
 def child_branch(branch: str, index: int) -> str:
@@ -62,7 +69,7 @@ def batch_branch(branch: str, name: str, occurrence: int) -> str:
     >>> operation_key(batch_branch("/0", "fetch", 1), "fetch", 7)
     '/0/batch:fetch@1:fetch#7'
     """
-    return f"{branch}/batch:{name}@{occurrence}"
+    return f"{branch}/batch:{_escaped(name)}@{occurrence}"
 
 
 def may_call(key: str, branch: str) -> bool:
@@ -83,6 +90,15 @@ def may_call(key: str, branch: str) -> bool:
 def scope_of(key: str) -> str:
     """The branch in which an inline step's own durable calls live."""
     return key + SCOPE
+
+
+def is_inside(key: str) -> bool:
+    """Whether a call was made inside an inline step.
+
+    >>> is_inside(":plan#0"), is_inside(":plan#0>:fetch#0")
+    (False, True)
+    """
+    return SCOPE in key
 
 
 def recovery_key(key: str, attempt: int) -> str:

@@ -409,8 +409,9 @@ class TestSignals:
         ids=["kept", "consumed"],
     )
     def test_the_same_id_is_the_same_signal(self, history):
-        """Whatever it carries the second time."""
+        """Whatever it carries the second time, and also after the end."""
         running(*history).when(c.SendSignal("1", "stop", "other")).then()
+        running(*history, f.RunCompleted()).when(c.SendSignal("1", "go", None)).then()
 
     def test_a_signal_that_nobody_was_handed_is_given_back(self):
         """The body gave up the wait before it was told; the next wait gets the signal."""

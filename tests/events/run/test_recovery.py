@@ -94,7 +94,9 @@ class TestAsk:
         _, done = subject.when(c.SubmitAnswer(text)).decides(f.UserReplied, f.StepCompleted)
         assert done.output == output
 
-    @pytest.mark.parametrize("text", ["", "yes", "retry:1", "done:", "done:{", None])
+    @pytest.mark.parametrize(
+        "text", ["", "yes", "retry:1", "done:", "done:{", "done:" + "[" * 9999 + "]" * 9999, None]
+    )
     def test_no_answer(self, text):
         guarded("ask", asked()).when(c.SubmitAnswer(text)).refuses(InvalidInputError)
 

@@ -29,6 +29,8 @@ class Begun(Beside):
 
 
 class TestBesideMemory(LogContract):
+    max_examples = 40
+
     @pytest.fixture(params=[Beside, Begun])
     def open_store(self, request):
         logs = {}

@@ -99,7 +99,7 @@ def answer_about(state: RunState, question: f.UserInputRequested, command: c.Sub
 def _result(text: str) -> JsonValue:
     try:
         return encode(json.loads(text), where="result in the answer")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"the result after 'done:' must be JSON, not {text!r:.80}: {error}"
         raise InvalidInputError(msg) from error
 

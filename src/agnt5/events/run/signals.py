@@ -11,16 +11,16 @@ from agnt5.exceptions import InvalidInputError
 
 
 def send_signal(state: RunState, command: c.SendSignal) -> Sequence[f.RunFact]:
-    """A signal has come. The same id twice is the same signal.
+    """A signal has come. The same id twice is the same signal, also when the run has ended since.
 
     Raises:
         InvalidInputError: When the run has ended.
     """
+    if command.signal_id in state.signal_ids:
+        return ()
     if state.is_finished:
         msg = f"run {state.run_id!r} has ended ({state.phase.name.lower()}): it takes no signals"
         raise InvalidInputError(msg)
-    if command.signal_id in state.signal_ids:
-        return ()
     received = f.SignalReceived(
         signal_id=command.signal_id, name=command.name, payload=command.payload
     )

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from pydantic import JsonValue
 
-from agnt5.events.keys import recovery_key, scope_of
+from agnt5.events.keys import is_inside, recovery_key, scope_of
 from agnt5.events.run.facts import (
     ChildFinished,
     ChildStarted,
@@ -207,7 +207,7 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
             state.last_attempts = (fact.attempt + 1, retry.max_attempts if retry else 1)
         case StepCompleted():
             _settle(state, fact.key)
-            if fact.state or fact.deleted:
+            if (fact.state or fact.deleted) and not is_inside(fact.key):
                 state.values.update(fact.state or {})
                 for name in fact.deleted or ():
                     state.values.pop(name, None)
@@ -318,6 +318,8 @@ def _note(state: RunState, fact: MarkerRecorded | StateChanged | EventEmitted) -
     match fact:
         case MarkerRecorded():
             state.markers[fact.key] = fact.value
+        case StateChanged() if is_inside(fact.key):
+            pass  # it counts when the inline step around it succeeds, whose record holds it
         case StateChanged() if fact.deleted:
             state.values.pop(fact.name, None)
         case StateChanged():

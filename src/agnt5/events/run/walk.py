@@ -15,7 +15,7 @@ from agnt5.events.keys import SCOPE, enclosing_keys, is_of_update, may_call
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, is_covered
 
-Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived | f.StateChanged
+Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived
 
 
 class Walk:
@@ -55,7 +55,7 @@ class Walk:
                     pass  # between the engine and a person; the body knows nothing of it
                 case _ if isinstance(fact, f.Outcome):
                     self._at += 1
-                    if not self._covered(fact.key) or _has_state(fact):
+                    if not self._covered(fact.key):
                         return fact
                     continue
                 case _ if isinstance(fact, f.Request):
@@ -71,9 +71,6 @@ class Walk:
                     return fact
                 case f.MarkerRecorded() | f.StateChanged() | f.EventEmitted():
                     self.claimed.add(fact.key)
-                    if isinstance(fact, f.StateChanged) and self._covered(fact.key):
-                        self._at += 1
-                        return fact
                 case _:
                     pass
             self._at += 1
@@ -154,8 +151,3 @@ class Walk:
         enclosing = enclosing_keys(key)
         # A crash may have eaten the record that an inline step was given up, and left its calls.
         return is_covered(self._state, key, enclosing) or any(k in self.given_up for k in enclosing)
-
-
-def _has_state(outcome: f.Outcome) -> bool:
-    """Whether a step changed the state of the run, which holds though no replay asks for it."""
-    return isinstance(outcome, f.StepCompleted) and bool(outcome.state or outcome.deleted)

@@ -79,15 +79,17 @@ class Ownership:
     def check_loser(self, first: Store, watch: Watch, patience_s: float) -> None:
         """The store that was opened first can write nothing more."""
         append = make_append("loser")
-        first.append([append])
-        settled = watch.take(patience_s)
+        try:
+            first.append([append])
+            settled = watch.take(patience_s)
+        finally:
+            first.close()
         if settled is not append or not isinstance(append.error, StaleEpochError):
             raise StoreConformanceError(
                 "owner",
                 f"Two have the store open. The append of the first one had to be refused with "
                 f"StaleEpochError; it ended with {append.error!r}.",
             )
-        first.close()
 
     def _take(self, scope: str, lease: Lease) -> None:
         epochs = [old.epoch for old in self.given if old.scope == scope]
