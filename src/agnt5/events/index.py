@@ -84,7 +84,10 @@ class RunIndex(Protocol):
         ...
 
     def due(self, now: int) -> list[str]:
-        """Ids of parked, unfinished runs with ``wake_at`` at or before now, the earliest first."""
+        """Ids of parked, unfinished runs with ``wake_at`` at or before now.
+
+        The earliest first, in id order where they are equal.
+        """
         ...
 
     def next_wake(self, after: int = 0) -> int | None:

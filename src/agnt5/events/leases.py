@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+STORE_SCOPE = "store"
+"""The scope of the whole store: who owns it may append, and rebuild the index."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

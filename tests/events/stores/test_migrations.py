@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from tests.events.stores.log_contract import make, run_row
-
 from agnt5.events.stores import sqlite_schema
 from agnt5.events.stores.sqlite import SqliteLog
+from agnt5.testing.stores import make_append, make_row
 
 
 def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeypatch):
@@ -18,7 +17,7 @@ def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeyp
         patched.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
         sqlite_schema.migrate(connection, str(path))
     columns = [name for name in sqlite_schema.RUN_COLUMNS if name not in added]
-    row = run_row("r1")
+    row = make_row("r1")
     marks = ",".join("?" * len(columns))
     connection.execute(
         f"INSERT INTO runs ({','.join(columns)}) VALUES ({marks})",
@@ -30,8 +29,8 @@ def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeyp
         assert log.runnable() == [row]
         settled = []
         log.start(settled.extend)
-        new = run_row("r2", queue="mail", priority=-3)
-        log.append([make("r2", 0, 1, new)])
+        new = make_row("r2", queue="mail", priority=-3)
+        log.append([make_append("r2", 0, 1, new)])
     finally:
         log.close()
     look = SqliteLog(path, readonly=True)

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 from eventsourcing.tests.persistence import (
     ApplicationRecorderTestCase,
     NonInterleavingNotificationIDsBaseCase,
     RecorderTestCase,
 )
-from tests.events.stores.log_contract import LogContract
+from tests.events.stores.sqlite_trouble import FAULTS
 
+from agnt5.events.stores import sqlite_writer
 from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
+from agnt5.testing.stores import LogContract, check_store
+
+
+@pytest.fixture(autouse=True)
+def an_impatient_writer(monkeypatch):
+    """What had to wait for the disk is tried again at once."""
+    monkeypatch.setattr(sqlite_writer, "FIRST_DELAY_S", 0.002)
+    monkeypatch.setattr(sqlite_writer, "MAX_DELAY_S", 0.01)
 
 
 class TestSqliteLog(LogContract):
-    model_examples = 30
+    faults = FAULTS
+    max_examples = 10
 
     @pytest.fixture
-    def make_log(self, tmp_path):
-        numbers = count()
-        return lambda: SqliteLog(tmp_path / f"{next(numbers)}.db")
+    def open_store(self, tmp_path):
+        return lambda place: SqliteLog(tmp_path / f"{place}.db")
+
+
+def test_random_histories_without_a_wait_for_the_disk(tmp_path):
+    """More of them: nothing in a history depends on when a commit is forced to the disk."""
+
+    def open_store(place):
+        return SqliteLog(tmp_path / f"{place}.db", durability="process")
+
+    check_store(open_store, faults=FAULTS, max_examples=30)
 
 
 class _OurRecorder(RecorderTestCase):

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.events.stores.log_contract import Driver, facts, make, run_row
+from tests.events.stores.sqlite_trouble import BrokenCommit, empty, fill, writer_connection
 
 from agnt5.events.index import RunRow
 from agnt5.events.log import Chain
@@ -33,6 +33,7 @@ from agnt5.exceptions import (
     StoreSchemaError,
     VersionConflictError,
 )
+from agnt5.testing.stores import Driver, make_append, make_facts, make_row
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,11 +64,6 @@ def epoch(log):
     lease = log.current("store")
     assert lease is not None
     return lease.epoch
-
-
-def writer_connection(log):
-    """The write connection; its thread must be idle."""
-    return log._committer.connection
 
 
 # Addresses
@@ -176,7 +172,7 @@ def test_a_second_log_in_the_same_process_is_refused(d, path):
     for same in (path, link):
         with pytest.raises(StoreInUseError, match=f"this process .pid {os.getpid()}"):
             SqliteLog(same)
-    assert d.put(make("a")) == [None]
+    assert d.put(make_append("a")) == [None]
 
 
 def test_after_close_it_can_be_opened_again(path):
@@ -212,46 +208,46 @@ def test_an_open_that_fails_keeps_no_lock(path):
 
 
 def test_an_epoch_raised_from_outside_stops_the_log(d, path):
-    d.put(make("a"))
+    d.put(make_append("a"))
     with sqlite3.connect(path) as other:
         other.execute("UPDATE leases SET epoch=epoch+1, owner='thief'")
     other.close()
-    assert isinstance(d.put(make("a", 1))[0], StaleEpochError)
+    assert isinstance(d.put(make_append("a", 1))[0], StaleEpochError)
     with sqlite3.connect(path) as other:
         other.execute("UPDATE leases SET epoch=epoch-1, owner=?", (d.log.owner,))
     other.close()
-    assert isinstance(d.put(make("b"))[0], StaleEpochError), "a lost right never comes back"
+    assert isinstance(d.put(make_append("b"))[0], StaleEpochError), "a lost right never comes back"
 
 
 def test_a_stream_that_somebody_else_extended(d, path):
-    d.put(make("a"))
+    d.put(make_append("a"))
     with sqlite3.connect(path) as other:
         other.execute(
             "INSERT INTO stored_events (originator_id, originator_version, topic, state, event_id,"
             " recorded_at) VALUES ('a', 2, 't', x'7b7d', 'theirs', 0)"
         )
     other.close()
-    errors = d.put(make("a", 1), make("b"))
+    errors = d.put(make_append("a", 1), make_append("b"))
     assert isinstance(errors[0], VersionConflictError)
     assert errors[1] is None
-    assert d.put(make("a", 2)) == [None]
+    assert d.put(make_append("a", 2)) == [None]
 
 
 # Reading only
 
 
 def test_readonly_looks_while_a_writer_works(d, path):
-    d.put(make("a", 0, 2, run_row("a")))
+    d.put(make_append("a", 0, 2, make_row("a")))
     look = SqliteLog(path, readonly=True)
     assert [fact.version for fact in look.read("a")] == [1, 2]
-    d.put(make("a", 2))
+    d.put(make_append("a", 2))
     assert len(look.read("a")) == 3
     assert [row.run_id for row in look.runnable()] == ["a"]
-    for write in (lambda: look.append([make("b")]), lambda: look.claim("x", "y")):
+    for write in (lambda: look.append([make_append("b")]), lambda: look.claim("x", "y")):
         with pytest.raises(StoreReadOnlyError, match="readonly=True"):
             write()
     look.close()
-    assert d.put(make("b")) == [None]
+    assert d.put(make_append("b")) == [None]
 
 
 def test_readonly_does_not_create(path):
@@ -271,7 +267,7 @@ def test_readonly_of_an_empty_file(path):
 
 
 def test_one_call_is_one_commit(d):
-    assert d.put(*(make(f"r{n}", 0, 2) for n in range(100))) == [None] * 100
+    assert d.put(*(make_append(f"r{n}", 0, 2) for n in range(100))) == [None] * 100
     assert (d.log.commits, d.log.events_written) == (1, 200)
     assert d.sunk.groups == [100]
 
@@ -279,32 +275,34 @@ def test_one_call_is_one_commit(d):
 def test_lazy_appends_wait_for_company(d):
     chain = Chain()
     for n in range(100):
-        d.log.append([make("a", n, 1, chain=chain, urgent=False)])
-    d.log.append([make("b")])
+        d.log.append([make_append("a", n, 1, chain=chain, urgent=False)])
+    d.log.append([make_append("b")])
     d.sunk.wait(101)
     assert d.log.commits <= 25
     assert d.versions("a") == list(range(1, 101))
 
 
 def test_lazy_appends_do_not_wait_for_ever(d):
-    d.log.append([make("a", urgent=False)])
+    d.log.append([make_append("a", urgent=False)])
     assert d.sunk.wait(1)[0].error is None
 
 
 def test_an_idle_writer_waits_without_a_timeout(d):
-    d.put(make("a"), make("b", urgent=False))
+    d.put(make_append("a"), make_append("b", urgent=False))
     assert d.log._writer._patience() is None
 
 
 def test_a_huge_group_is_split_and_a_huge_append_is_not(d):
-    d.put(*(make(f"r{n}", 0, 100) for n in range(50)))
+    d.put(*(make_append(f"r{n}", 0, 100) for n in range(50)))
     assert d.log.commits == 3
-    d.put(make("huge", 0, 5000))
+    d.put(make_append("huge", 0, 5000))
     assert d.log.commits == 4
 
 
 def test_facts_that_cannot_be_stored_fail_alone(d):
-    errors = d.put(make("a"), make("b", 0, facts(1, topic="\ud800")), make("c"))
+    errors = d.put(
+        make_append("a"), make_append("b", 0, make_facts(1, topic="\ud800")), make_append("c")
+    )
     assert [error is None for error in errors] == [True, False, True]
     assert "cannot be stored" in str(errors[1])
 
@@ -319,7 +317,7 @@ def test_a_sink_that_fails_does_not_stop_the_log(path, caplog):
 
     log.start(sink)
     for name in "ab":
-        log.append([make(name)])
+        log.append([make_append(name)])
         assert calls.acquire(timeout=10)
     log.close()
     assert "sink" in caplog.text
@@ -328,28 +326,18 @@ def test_a_sink_that_fails_does_not_stop_the_log(path, caplog):
 # A disk in trouble
 
 
-def fill(log):
-    connection = writer_connection(log)
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    connection.execute(f"PRAGMA max_page_count={pages}")
-
-
-def empty(log):
-    writer_connection(log).execute("PRAGMA max_page_count=1000000")
-
-
 def big(stream, after=0, **flags):
-    return make(stream, after, facts(1, state=b"x" * 100_000), **flags)
+    return make_append(stream, after, make_facts(1, state=b"x" * 100_000), **flags)
 
 
 def test_a_full_disk_fails_the_edge_and_keeps_the_rest(d, caplog):
     caplog.set_level(logging.INFO, logger="agnt5.store")
-    d.put(make("a"))
+    d.put(make_append("a"))
     fill(d.log)
     chain = Chain()
     kept = [big("a", 1, chain=chain), big("a", 2, chain=chain)]
     edge = big("new", edge=True)
-    behind = make("new", 1, chain=edge.chain)
+    behind = make_append("new", 1, chain=edge.chain)
     d.log.append([*kept, edge, behind])
     d.sunk.wait(2)
     assert isinstance(edge.error, StoreFullError)
@@ -362,25 +350,25 @@ def test_a_full_disk_fails_the_edge_and_keeps_the_rest(d, caplog):
     assert d.sunk.wait(2) == kept
     assert d.versions("a") == [1, 2, 3]
     assert d.log.run_ids() == ["a"]
-    assert d.put(make("new")) == [None]
+    assert d.put(make_append("new")) == [None]
     levels = [record.levelname for record in caplog.records if record.name == "agnt5.store"]
     assert levels == ["WARNING", "INFO"]
 
 
 def test_an_edge_append_that_fits_gets_through_while_others_wait(d):
-    d.put(make("a"))
+    d.put(make_append("a"))
     fill(d.log)
     waiting = big("a", 1)
     d.log.append([waiting, big("x", edge=True)])
     d.sunk.wait(1)
-    assert d.put(make("small", edge=True)) == [None]
+    assert d.put(make_append("small", edge=True)) == [None]
     empty(d.log)
     assert d.sunk.wait(1) == [waiting]
 
 
 def test_close_on_a_full_disk_fails_what_waits(path):
     d = Driver(SqliteLog(path))
-    d.put(make("a"))
+    d.put(make_append("a"))
     fill(d.log)
     waiting = big("a", 1)
     d.log.append([waiting])
@@ -392,19 +380,19 @@ def test_close_on_a_full_disk_fails_what_waits(path):
 
 
 def test_a_file_that_turns_read_only(d):
-    d.put(make("a"))
+    d.put(make_append("a"))
     writer_connection(d.log).execute("PRAGMA query_only=ON")
-    assert isinstance(d.put(make("b", edge=True))[0], StoreReadOnlyError)
+    assert isinstance(d.put(make_append("b", edge=True))[0], StoreReadOnlyError)
     writer_connection(d.log).execute("PRAGMA query_only=OFF")
-    assert d.put(make("b", edge=True)) == [None]
+    assert d.put(make_append("b", edge=True)) == [None]
 
 
 def test_another_program_holds_the_lock(d, path):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    waits = make("a")
+    waits = make_append("a")
     d.log.append([waits])
-    (error,) = d.put(make("b", edge=True))
+    (error,) = d.put(make_append("b", edge=True))
     assert isinstance(error, StoreBusyError)
     other.execute("ROLLBACK")
     other.close()
@@ -412,45 +400,45 @@ def test_another_program_holds_the_lock(d, path):
     assert waits.error is None
 
 
-class BrokenCommit:
-    """A connection whose COMMIT fails once: before it, or after it was carried out."""
-
-    def __init__(self, connection, *, carried_out):
-        self.connection = connection
-        self.carried_out = carried_out
-        self.fails = True
-
-    def __getattr__(self, name):
-        return getattr(self.connection, name)
-
-    def execute(self, sql, *parameters):
-        if sql == "COMMIT" and self.fails:
-            self.fails = False
-            if self.carried_out:
-                self.connection.execute(sql)
-            error = sqlite3.OperationalError("disk I/O error")
-            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-            error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
-            raise error
-        return self.connection.execute(sql, *parameters)
-
-
 @pytest.mark.parametrize("carried_out", [False, True])
 @pytest.mark.parametrize("edge", [False, True])
 def test_a_commit_that_fails_leaves_no_open_transaction_and_no_doubt(d, carried_out, edge):
-    d.put(make("a"))
+    d.put(make_append("a"))
     committer = d.log._committer
-    committer._connection = BrokenCommit(committer.connection, carried_out=carried_out)
-    (error,) = d.put(make("a", 1, edge=edge))
+    committer._connection = BrokenCommit(committer.connection, "after" if carried_out else "before")
+    (error,) = d.put(make_append("a", 1, edge=edge))
     written = carried_out or not edge
     assert (error is None) == written
     assert d.versions("a") == ([1, 2] if written else [1])
-    assert d.put(make("a", 2 if written else 1)) == [None]
+    assert d.put(make_append("a", 2 if written else 1)) == [None]
+
+
+def test_who_lost_in_a_group_whose_commit_seemed_to_fail_has_lost(d):
+    """Tried again, the first one would extend what came behind it in its own group."""
+    committer = d.log._committer
+    committer._connection = BrokenCommit(committer.connection, "after")
+    too_early, row = make_append("a", 1), make_append("a", 1, 0, make_row("a"))
+    errors = d.put(too_early, make_append("a", 0), row, make_append("a", 1))
+    assert isinstance(errors[0], VersionConflictError)
+    assert errors[1:] == [None] * 3
+    assert d.versions("a") == [1, 2]
+    assert d.log.run_row("a") == make_row("a")
+
+
+def test_index_changes_alone_are_checked_on_a_stream_that_was_not_seen_yet(path):
+    d = Driver(SqliteLog(path))
+    d.put(make_append("a", 0, 1, make_row("a")))
+    d.log.close()
+    d = Driver(SqliteLog(path))
+    (error,) = d.put(make_append("a", 0, 0, make_row("a", status="suspended")))
+    assert isinstance(error, VersionConflictError)
+    assert d.log.run_row("a") == make_row("a")
+    d.log.close()
 
 
 def test_a_damaged_page(path):
     d = Driver(SqliteLog(path))
-    d.put(*(make(f"r{n}", 0, 20, run_row(f"r{n}")) for n in range(200)))
+    d.put(*(make_append(f"r{n}", 0, 20, make_row(f"r{n}")) for n in range(200)))
     d.log.close()
     size = path.stat().st_size
     with path.open("r+b") as file:
@@ -460,7 +448,7 @@ def test_a_damaged_page(path):
     with pytest.raises(StoreCorruptError, match="damaged"):
         for n in range(200):
             d.log.read(f"r{n}")
-    errors = d.put(*(make(f"r{n}", 20, 20) for n in range(200)))
+    errors = d.put(*(make_append(f"r{n}", 20, 20) for n in range(200)))
     assert any(isinstance(error, StoreCorruptError) for error in errors)
     assert not any(isinstance(error, VersionConflictError) for error in errors)
     d.log.close()
@@ -580,7 +568,7 @@ def test_the_row_type_and_the_table_have_the_same_fields():
 
 
 def test_reads_do_not_wait_for_a_write_transaction(d):
-    d.put(make("a", 0, 3))
+    d.put(make_append("a", 0, 3))
     connection = writer_connection(d.log)
     connection.execute("BEGIN IMMEDIATE")
     assert len(d.log.read("a")) == 3

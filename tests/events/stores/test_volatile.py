@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.events.stores.log_contract import Driver, LogContract, make, run_row
 
 from agnt5.events.index import KeyBinding
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.volatile import VolatileLog
-from agnt5.exceptions import VersionConflictError
+from agnt5.exceptions import StoreInUseError, VersionConflictError
+from agnt5.testing.stores import Driver, LogContract, make_append, make_row
 
 
 class Beside(VolatileLog):
@@ -29,9 +29,20 @@ class Begun(Beside):
 
 
 class TestBesideMemory(LogContract):
+    max_examples = 40
+
     @pytest.fixture(params=[Beside, Begun])
-    def make_log(self, request):
-        return lambda: request.param(MemoryLog())
+    def open_store(self, request):
+        logs = {}
+
+        def open_store(place):
+            log = logs.setdefault(place, None) or MemoryLog()
+            if logs[place] is not None and log._sink is not None:
+                raise StoreInUseError(f"{place} is open.")
+            logs[place] = log
+            return request.param(log)
+
+        return open_store
 
 
 @given(
@@ -50,11 +61,11 @@ def test_each_stream_stays_where_it_began(streams, order, together):
         first = not wanted[stream]
         wanted[stream] += 1
         appends.append(
-            make(
+            make_append(
                 stream,
                 wanted[stream] - 1,
                 1,
-                run_row(stream),
+                make_row(stream),
                 volatile=first and streams[n % len(streams)],
             )
         )
@@ -72,9 +83,11 @@ def test_each_stream_stays_where_it_began(streams, order, together):
 
 def test_an_id_of_the_other_log_is_taken():
     both = Driver(VolatileLog(MemoryLog()))
-    both.put(make("a", 0, 1, run_row("a")), make("b", 0, 1, run_row("b"), volatile=True))
+    both.put(
+        make_append("a", 0, 1, make_row("a")), make_append("b", 0, 1, make_row("b"), volatile=True)
+    )
     for stream, volatile in (("a", True), ("b", False)):
-        (error,) = both.put(make(stream, 0, 1, run_row(stream), volatile=volatile))
+        (error,) = both.put(make_append(stream, 0, 1, make_row(stream), volatile=volatile))
         assert isinstance(error, VersionConflictError)
 
 
@@ -84,7 +97,9 @@ def test_a_key_goes_from_log_to_log():
     for n, volatile in enumerate([False, True, False, False, True, True, False]):
         run_id = f"r{n}"
         bound = KeyBinding("k", run_id, "digest", replaces=last)
-        assert both.put(make(run_id, 0, 1, bound, run_row(run_id), volatile=volatile)) == [None]
+        assert both.put(make_append(run_id, 0, 1, bound, make_row(run_id), volatile=volatile)) == [
+            None
+        ]
         known = both.log.key_binding("k")
         assert known is not None
         assert known.run_id == run_id
@@ -95,10 +110,10 @@ def test_what_is_parked_is_due_in_both():
     both = Driver(VolatileLog(MemoryLog()))
     parked = {"parked": True, "status": "running"}
     both.put(
-        make("a", 0, 1, run_row("a", wake_at=20, **parked)),
-        make("b", 0, 1, run_row("b", wake_at=10, **parked), volatile=True),
-        make("c", 0, 1, run_row("c", status="suspended"), volatile=True),
-        make("d", 0, 1, run_row("d", status="completed", owes=True), volatile=True),
+        make_append("a", 0, 1, make_row("a", wake_at=20, **parked)),
+        make_append("b", 0, 1, make_row("b", wake_at=10, **parked), volatile=True),
+        make_append("c", 0, 1, make_row("c", status="suspended"), volatile=True),
+        make_append("d", 0, 1, make_row("d", status="completed", owes=True), volatile=True),
     )
     log = both.log
     assert (log.next_wake(), log.next_wake(10), log.next_wake(20)) == (10, 20, None)

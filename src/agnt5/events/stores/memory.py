@@ -16,11 +16,10 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
 
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
-from agnt5.events.leases import Lease
+from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Sink, StoredFact
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
-STORE_SCOPE = "store"
 logger = logging.getLogger("agnt5.store")
 
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import TypeVar
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.leases import Lease
+from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Sink, StoredFact
-from agnt5.events.stores.sqlite_commit import STORE_SCOPE, Committer
+from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
 from agnt5.events.stores.sqlite_reader import Reader

@@ -14,14 +14,13 @@ from itertools import islice
 from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.leases import Lease
+from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Chain
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
 from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
-STORE_SCOPE = "store"
 _TAILS = 50_000
 _RUNS = MultiInsert("INSERT OR REPLACE INTO runs", RUN_COLUMNS)
 _KEYS = MultiInsert("INSERT INTO idempotency_keys", ("scope", "run_id", "input_digest"))
@@ -71,6 +70,9 @@ class Committer:
         # The last durable version of live streams. A hint: UNIQUE and a closer look decide.
         self._tails: dict[str, int] = {}
         self._connection: sqlite3.Connection | None = None
+        # Of the group that was tried last: who lost, and who was new to the log and so proves it.
+        self._losers: dict[Append, StoreError] = {}
+        self._new: list[Append] = []
         self.commits = 0
         self.events_written = 0
 
@@ -94,22 +96,34 @@ class Committer:
             StaleEpochError: This owner has lost the store.
             sqlite3.Error: The disk or the file is in trouble.
         """
+        self._losers, self._new = {}, []
         try:
             tails = self._commit_all(batch)
-            losers: dict[Append, StoreError] = {}
         except _FAULTS:
-            tails, losers = self._commit_each(batch)
-        self.commits += 1
-        self.events_written += sum(len(each.facts) for each in batch if each not in losers)
-        self._remember(tails, losers)
-        return losers
+            tails = self._commit_each(batch)
+        self._count(batch)
+        self._remember(tails, self._losers)
+        return self._losers
 
-    def landed(self, append: Append) -> bool:
-        """Whether the append is in the log although its commit seemed to fail."""
+    def landed(self, batch: Sequence[Append]) -> dict[Append, StoreError] | None:
+        """Of the group whose commit has just failed: None if it is not in the log, else who lost.
+
+        A commit may be durable although its answer is an error. It was one transaction: if any fact
+        of it is there, all are.
+        """
         try:
-            return self._is_ours(append)
+            proof = next((append for append in self._new if append.facts), None)
+            if proof is None or not self._is_ours(proof):
+                return None
         except sqlite3.Error:
-            return False
+            return None
+        self._count(batch)
+        self._tails.clear()
+        return self._losers
+
+    def _count(self, batch: Sequence[Append]) -> None:
+        self.commits += 1
+        self.events_written += sum(len(each.facts) for each in batch if each not in self._losers)
 
     def claim(self, scope: str, owner: str, *, adopt: bool) -> Lease:
         """Give the scope to the owner under a new epoch; ``adopt`` it as the one we write under."""
@@ -175,30 +189,28 @@ class Committer:
             for append in batch:
                 stream, version = append.stream, append.after
                 if stream not in tails:
-                    tails[stream] = self._known_tail(stream, version)
+                    tails[stream] = self._known_tail(append)
                 if tails[stream] != version:
                     raise _DoubtError
                 tails[stream] = _add_facts(facts, append)
                 changes += append.changes
             self._recorder.insert_facts(connection, facts)
             _write_changes(connection, changes)
+            self._new = list(batch)
         return tails
 
-    def _known_tail(self, stream: str, after: int) -> int:
-        known = self._tails.get(stream)
+    def _known_tail(self, append: Append) -> int:
+        known = self._tails.get(append.stream)
         if known is not None:
             return known
-        # At the very beginning there can be no gap, and what is taken UNIQUE will tell.
-        return 0 if after == 0 else self._tail(stream)
+        # At the very beginning there can be no gap, and if it is taken UNIQUE will tell of a fact.
+        return 0 if append.after == 0 and append.facts else self._tail(append.stream)
 
     def _tail(self, stream: str) -> int:
         return int(self.connection.execute(_TAIL, (stream,)).fetchone()[0])
 
-    def _commit_each(
-        self, batch: Sequence[Append]
-    ) -> tuple[dict[str, int], dict[Append, StoreError]]:
+    def _commit_each(self, batch: Sequence[Append]) -> dict[str, int]:
         tails: dict[str, int] = {}
-        losers: dict[Append, StoreError] = {}
         broken: dict[Chain, StoreError] = {}
         with self._transaction() as connection:
             for append in batch:
@@ -208,10 +220,10 @@ class Committer:
                 else:
                     error = self._try(connection, append)
                 if error is not None:
-                    losers[append] = broken[append.chain] = error
+                    self._losers[append] = broken[append.chain] = error
                 else:
                     tails[append.stream] = append.after + len(append.facts)
-        return tails, losers
+        return tails
 
     def _try(self, connection: sqlite3.Connection, append: Append) -> StoreError | None:
         connection.execute("SAVEPOINT one")
@@ -234,6 +246,7 @@ class Committer:
         _add_facts(facts, append)
         self._recorder.insert_facts(connection, facts)
         _write_changes(connection, append.changes, one_by_one=True)
+        self._new.append(append)
 
     def _is_ours(self, append: Append) -> bool:
         if not append.facts:

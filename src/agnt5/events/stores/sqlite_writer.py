@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 
 from agnt5.events.log import Append, Chain, Sink
@@ -205,6 +205,10 @@ class Writer:
             self._refusal = error = stale
         except sqlite3.Error as said:
             error = translate(said, self._path)
+            landed = self._committer.landed(live)
+            if landed is not None:
+                self._settle_written(batch, landed)
+                return True
             if passes(said):
                 self._hold(batch, live, error)
                 return False
@@ -212,9 +216,7 @@ class Writer:
             logger.exception("A group of %d appends could not be written.", len(batch))
             error = StoreError(f"{self._path} could not be written: {bug!r}")
         else:
-            for append, loss in losers.items():
-                _fail(append, loss)
-            self._settle(batch)
+            self._settle_written(batch, losers)
             return True
         for append in live:
             _fail(append, again(error, append.stream, append.after))
@@ -236,13 +238,17 @@ class Writer:
         kept: list[Append] = []
         for append in live:
             if append.edge or append.chain.broken is not None or self._stopping:
-                if not self._committer.landed(append):
-                    _fail(append, again(error, append.stream, append.after))
+                _fail(append, again(error, append.stream, append.after))
             else:
                 kept.append(append)
         self._held.extendleft(reversed(kept))
         waiting = set(kept)
         self._settle([append for append in batch if append not in waiting])
+
+    def _settle_written(self, batch: Sequence[Append], losers: Mapping[Append, StoreError]) -> None:
+        for append, loss in losers.items():
+            _fail(append, loss)
+        self._settle(batch)
 
     def _settle(self, batch: Sequence[Append]) -> None:
         if not batch or self._sink is None:
