@@ -79,7 +79,6 @@ class Model:
             "run_id": None if each.stream.startswith("$") else each.stream,
             "version": each.version,
             "topic": decode_any(each).topic,
-            "schema_version": 1,
             "step_key": each.step,
             "payload": each.state.decode(),
             "event_id": each.event_id,
