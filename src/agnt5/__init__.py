@@ -19,6 +19,7 @@ from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
 from agnt5.entity import Entity, EntityRegistry, entity, query
+from agnt5.event_queries import EventFilters
 from agnt5.exceptions import (
     ActivationError,
     AGNT5Error,
@@ -104,6 +105,7 @@ __all__ = [
     "Entity",
     "EntityRegistry",
     "Event",
+    "EventFilters",
     "EventsResponse",
     "ExecutionError",
     "FunctionContext",

@@ -23,6 +23,7 @@ from agnt5.actors.settings import BusSettings, RunSettings
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
 from agnt5.entity_desk import DESK, RuntimeDesk
+from agnt5.event_queries import EventQueries
 from agnt5.events.log import EventLog
 from agnt5.events.run.retry import StepDefaults
 from agnt5.events.stores import beside_memory, open_store
@@ -182,6 +183,7 @@ class Runtime:
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
+        self.queries = EventQueries(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()

@@ -148,9 +148,11 @@ async def play(runtime: Runtime, plan: Plan, run_id: str | None = None) -> str:
     asked = plan.ops.count("ask")
     while True:
         response = await runtime.runs.result(run_id, 15, pauses=True)
-        if not response.is_paused:
-            assert response.status != "timeout", plan
+        assert response.status != "timeout", plan
+        if response.status in ("completed", "failed", "cancelled"):
             return run_id
+        if not response.is_paused:
+            continue  # a question expired just after it was seen
         if response.metadata["question"] == "late?":
             await asyncio.sleep(0.002)
         elif response.metadata["question"] == "well?":
