@@ -393,32 +393,24 @@ def print_events(events, recorded_at_kill):
     say()
 
 
-QUESTIONS = (
-    (
-        "How many licences were read, and how many of those by this run's second life?",
-        (
-            "SELECT count(*), sum(position > :killed) FROM agnt5_events"
-            " WHERE topic = 'StepCompleted' AND step_key LIKE '@read_licence:%'"
-        ),
+QUESTIONS = {
+    "How many licences are on record, and how many of them were read after the kill?": (
+        "SELECT count(*), sum(position > :killed) FROM agnt5_events"
+        " WHERE topic = 'StepCompleted' AND step_key LIKE '@read_licence:%'"
     ),
-    (
-        "Who was asked what, and what did they say?",
-        "SELECT substr(question, 1, 40) || '...', answer FROM agnt5_approvals",
+    "Who was asked what, and what did they say?": (
+        "SELECT substr(question, 1, 40) || '...', answer FROM agnt5_approvals"
     ),
-    (
-        "Which step took longest, in milliseconds?",
-        (
-            "SELECT step_key, round(duration_us / 1e3, 1) FROM agnt5_steps ORDER BY duration_us DESC"
-            " LIMIT 1"
-        ),
+    "Which step took longest, in milliseconds?": (
+        "SELECT step_key, round(max(duration_us) / 1e3, 1) FROM agnt5_steps"
     ),
-)
+}
 
 
 def ask_the_log(database, recorded_at_kill):
     say("8. Three questions to the log, in a line of SQL each; any SQLite tool can ask them")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        for question, sql in QUESTIONS:
+        for question, sql in QUESTIONS.items():
             say(f"   {question}")
             say(f"   > {sql.replace(':killed', str(recorded_at_kill))}")
             for row in connection.execute(sql, {"killed": recorded_at_kill}):

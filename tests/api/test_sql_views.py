@@ -75,8 +75,8 @@ class Model:
     def event(self, each: Any) -> None:
         row = {
             "position": each.position,
-            "stream": each.stream,
-            "run_id": None if each.stream.startswith("$") else each.stream,
+            "run_id": each.stream,
+            "is_run": int(not each.stream.startswith("$")),
             "version": each.version,
             "topic": decode_any(each).topic,
             "step_key": each.step,

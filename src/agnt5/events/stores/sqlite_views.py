@@ -90,8 +90,8 @@ def _error(table: str, condition: str) -> str:
     )
 
 
-_EVENTS = f"""CREATE VIEW agnt5_events AS SELECT e.rowid AS position, e.originator_id AS stream,
-CASE WHEN substr(e.originator_id,1,1)<>'$' THEN e.originator_id END AS run_id,
+_EVENTS = f"""CREATE VIEW agnt5_events AS SELECT e.rowid AS position, e.originator_id AS run_id,
+substr(e.originator_id,1,1)<>'$' AS is_run,
 e.originator_version AS version,
 e.topic, e.step AS step_key, {_state("e")} AS payload, e.event_id,
 {_time("e.recorded_at", "recorded_at")} FROM stored_events e"""
