@@ -20,6 +20,7 @@ from agnt5.context import Context, FunctionContext, WorkflowContext, get_current
 # Workflows need it that are called where no run is.
 from agnt5.direct_runs import run_directly as run_directly  # noqa: PLC0414 - it is not for users
 from agnt5.entity import Entity, EntityRegistry, entity, query
+from agnt5.event_queries import EventFilters
 from agnt5.exceptions import (
     ActivationError,
     AGNT5Error,
@@ -107,6 +108,7 @@ __all__ = [
     "Entity",
     "EntityRegistry",
     "Event",
+    "EventFilters",
     "EventsResponse",
     "ExecutionError",
     "FunctionContext",

@@ -8,8 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
-from types import TracebackType, UnionType
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -25,19 +24,19 @@ from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
 from agnt5.entity_desk import DESK, RuntimeDesk
+from agnt5.event_queries import EventQueries
 from agnt5.events.log import EventLog
-from agnt5.events.run.retry import StepDefaults
 from agnt5.events.stores import beside_memory, open_store
-from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
-from agnt5.function import retry_plan
 from agnt5.function_context import enter_runtime
 from agnt5.history_desk import HistoryDesk
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
-from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
+from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
+from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
@@ -51,54 +50,6 @@ T = TypeVar("T")
 def store_url(store: str | None) -> str:
     """The store that is meant: the argument, else ``AGNT5_STORE``, else a file under ``.agnt5``."""
     return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a runtime behaves. Seconds and bytes."""
-
-    durability: str = "full"
-    grace: float = 10.0
-    park_after: float = 1.0
-    max_active_runs: int = 10_000
-    max_payload_bytes: int = 8 * 1024 * 1024
-    stall_limit: float = 10.0
-    threads: int = 64
-    strict_idempotency: bool = False
-    default_timeout_ms: int | None = None
-    queues: tuple[Queue, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("grace", "park_after", "stall_limit"):
-            if not _is_number(getattr(self, name), int | float) or not getattr(self, name) >= 0:
-                msg = f"{name} takes seconds, 0 or more, not {getattr(self, name)!r}"
-                raise ConfigurationError(msg)
-        for name in ("max_active_runs", "max_payload_bytes", "threads"):
-            if not _is_number(getattr(self, name), int) or getattr(self, name) < 1:
-                msg = f"{name} takes a number of at least 1, not {getattr(self, name)!r}"
-                raise ConfigurationError(msg)
-        limit = self.default_timeout_ms
-        if limit is not None and (not _is_number(limit, int | float) or limit <= 0):
-            msg = f"default_timeout_ms takes a positive number of milliseconds, not {limit!r}"
-            raise ConfigurationError(msg)
-        for queue in self.queues:
-            if not isinstance(queue, Queue):
-                msg = f"queues takes agnt5.Queue objects, not {queue!r}"
-                raise ConfigurationError(msg)
-        names = [queue.name for queue in self.queues]
-        if len(set(names)) < len(names):
-            msg = f"two queues have the same name: {', '.join(sorted(names))}"
-            raise ConfigurationError(msg)
-
-
-def _several(queues: Iterable[Queue]) -> tuple[Queue, ...]:
-    if not isinstance(queues, Iterable):
-        raise ConfigurationError(f"queues takes a list of agnt5.Queue objects, not {queues!r}")
-    return tuple(queues)
-
-
-def _is_number(value: object, kind: type | UnionType) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Runtime:
@@ -182,10 +133,10 @@ class Runtime:
             threads,
             strict_idempotency,
             default_timeout_ms,
-            _several(queues),
+            several(queues),
         )
         self._default_policy = retry_policy(default_retries)
-        self._step_defaults = _step_defaults(default_retries, default_backoff)
+        self._step_defaults = step_defaults(default_retries, default_backoff)
         names = [queue.name for queue in self.settings.queues]
         self.runs = Runs(strict_idempotency=strict_idempotency, queues=names)
         self.entities = RuntimeDesk()
@@ -194,6 +145,7 @@ class Runtime:
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
         self.histories = HistoryDesk(self.runs)
+        self.queries = EventQueries(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -353,17 +305,6 @@ class Runtime:
         if asyncio.get_running_loop() is self.loop:
             return await ask()
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
-
-
-def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
-    policy = retry_policy(retries)
-    if policy is None and backoff is None:
-        return None
-    chosen = backoff_policy(backoff)
-    return StepDefaults(
-        retry_plan(policy, chosen),
-        None if backoff is None else (str(chosen.type), chosen.multiplier),
-    )
 
 
 def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:

@@ -110,6 +110,7 @@ class Bus(Workshop):
         await self.journal.drain(_DRAIN_S)
         self.runs.clear()
         self.streams.wake()
+        self.journal.wake()
         self._reader.close()
 
     def _is_busy(self) -> bool:

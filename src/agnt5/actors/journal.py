@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from weakref import WeakSet
 
 import anyio
 
@@ -33,6 +34,8 @@ class Journal:
         self._in_flight = 0
         self._drained: asyncio.Event = asyncio.Event()
         self._drained.set()
+        self.followers: WeakSet[asyncio.Event] = WeakSet()
+        """Set whenever something has become durable."""
         log.start(self._sink)
 
     def append(self, request: Append) -> None:
@@ -87,3 +90,9 @@ class Journal:
             self._listener(settled)
         if not self._in_flight:
             self._drained.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell those who follow the log that there is something new, or that it is over."""
+        for follower in self.followers:
+            follower.set()
