@@ -1,4 +1,4 @@
-"""Names are taken once per process, so every test begins with none, and gives back what it found."""
+"""Each test begins with no names taken, and gives back those that it found."""
 
 from __future__ import annotations
 
