@@ -1,4 +1,4 @@
-"""Each test begins with no names taken, and gives back those that it found."""
+"""Names are taken once per process, so every test begins with none, and gives back what it found."""
 
 from __future__ import annotations
 
