@@ -17,7 +17,7 @@ from agnt5.actors.branch import StepFuture
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.script import Script
-from agnt5.events.keys import enclosing_keys, is_of_update, may_call
+from agnt5.events.keys import SCOPE, enclosing_keys
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.comparison import Difference, compare_call, compare_note
@@ -249,12 +249,13 @@ class _Stage:
     def command(self, command: c.RunCommand) -> None:
         """Keep it."""
         found = self._found
+        if found.end is not None:
+            return
         if not isinstance(command, End):
             found.beyond.append(command)
             return
-        left = [guard.path for guard in self._script.guards]
         found.end = command
-        found.beyond = [each for each in found.beyond if not _may_differ(each, left)]
+        found.beyond = [each for each in found.beyond if _is_of_main(each)]
 
     def execute(self, key: str, attempt: int, work: FunctionWork) -> None:
         """Nothing is executed."""
@@ -285,13 +286,11 @@ def _is_inside(fact: f.RunFact, state: RunState) -> bool:
     return False
 
 
-def _may_differ(command: c.RunCommand, left: list[str]) -> bool:
-    """Whether it was said by what the body left behind: how far that comes is no matter of code."""
-    match command:
-        case c.AnswerUpdate():
-            return True
-        case c.AddNote():
-            key = command.note.key
-        case _:
-            key = getattr(command, "key", "")
-    return is_of_update(key) or any(may_call(key, path) for path in left)
+def _is_of_main(command: c.RunCommand) -> bool:
+    """Whether the body itself has said it, and none of its tasks.
+
+    Once the body has ended, its tasks are ones that it did not wait for: how far they have come by
+    then is a matter of real time.
+    """
+    key = command.note.key if isinstance(command, c.AddNote) else getattr(command, "key", "")
+    return key.startswith(":") and SCOPE not in key
