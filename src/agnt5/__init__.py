@@ -18,6 +18,7 @@ from agnt5.batch import (
 from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
+from agnt5.diffs import RunDiff
 from agnt5.entity import Entity, EntityRegistry, entity, query
 from agnt5.exceptions import (
     ActivationError,
@@ -48,6 +49,7 @@ from agnt5.exceptions import (
     UpdateError,
     WebhookVerificationError,
 )
+from agnt5.explanations import Explanation
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
 from agnt5.people import UserReply
@@ -72,6 +74,7 @@ from agnt5.responses import (
     WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.snapshots import RunSnapshot
 from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
@@ -106,6 +109,7 @@ __all__ = [
     "Event",
     "EventsResponse",
     "ExecutionError",
+    "Explanation",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",
@@ -124,10 +128,12 @@ __all__ = [
     "RecoveryPolicy",
     "RetryError",
     "RetryPolicy",
+    "RunDiff",
     "RunError",
     "RunErrorDetail",
     "RunNotFoundError",
     "RunResponse",
+    "RunSnapshot",
     "RunStatus",
     "RunTimeoutError",
     "Runtime",

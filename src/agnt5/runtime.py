@@ -36,6 +36,7 @@ from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
 from agnt5.schedules import Schedules
+from agnt5.time_travel import TimeTravel
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
@@ -182,6 +183,7 @@ class Runtime:
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
+        self.travel = TimeTravel(self.runs)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
