@@ -10,7 +10,7 @@ from agnt5.events.run import facts as f
 from agnt5.events.run.annals import Annals
 from agnt5.events.run.state import Phase
 from agnt5.reasons import Circumstances, Wait, wait_for
-from agnt5.snapshot_parts import View, error_text, short
+from agnt5.snapshot_parts import View, error_text, short, suspension_of
 
 
 class Explanation(View):
@@ -50,6 +50,7 @@ def explain(annals: Annals, around: Circumstances) -> Explanation:
     state, queued = annals.state, annals.state.queued
     assert queued is not None  # noqa: S101 - a stream begins with RunQueued
     waits = _waits(annals, queued, around)
+    suspension = suspension_of(annals)
     return Explanation(
         run_id=state.run_id,
         component=queued.component,
@@ -60,7 +61,7 @@ def explain(annals: Annals, around: Circumstances) -> Explanation:
         headline=_headline(annals, queued, waits),
         waits=waits,
         notes=() if state.is_finished else tuple(_notes(annals)),
-        report=state.suspension.report if state.suspension else None,
+        report=suspension.report if suspension else None,
     )
 
 

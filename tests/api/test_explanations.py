@@ -237,7 +237,8 @@ class TestEachPhase:
         )
         failed = explained(f.UpdateReceived(update_id="u", name="n"), f.RunFailed(error=ERROR))
         assert str(failed).endswith("failed at 1970-01-01 00:00:01 UTC: OSError: down.")
-        cancelled = explained(f.RunCancelled(reason="enough"))
+        cancelled = explained(SUSPENDED, f.RunCancelled(reason="enough"))
+        assert cancelled.report is None
         assert str(cancelled).endswith("was cancelled at 1970-01-01 00:00:01 UTC: enough.")
 
 

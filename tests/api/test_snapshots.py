@@ -183,6 +183,7 @@ def test_how_it_stands_and_how_it_ended():
         "no such step",
         moment(2),
     )
+    assert snapshot(SUSPENDED, f.RunCancelled()).suspension is None
     asked = snapshot(f.RunCancelRequested(reason="enough"))
     assert (asked.status, asked.cancel_requested, asked.cancel_reason) == (
         "running",
@@ -230,6 +231,7 @@ def test_a_snapshot_says_what_the_fold_says_and_is_json(history):
         one, state = at(history, version), fold(RUN, history[:version])
         assert (one.version, one.last_version) == (version, len(history))
         assert one.status == status_of(state)
+        assert (one.suspension is not None) is (one.status == "suspended")
         assert one.state == state.values
         assert set(one.operations) == set(state.open)
         assert {name: len(line) for name, line in one.signals.items()} == {

@@ -178,6 +178,8 @@ async def test_a_child_says_why():
         run_id = (await client.submit("parent", {}, "workflow")).run_id
         await waits_for(client, run_id, "child")
         [child] = (await client.state_at(run_id)).children.values()
+        while "about to be accepted" in (await client.explain(run_id)).waits[0].wakes:
+            await asyncio.sleep(0.002)
         await waits_for(client, child.child_run_id, "signal")
         [wait] = (await client.explain(run_id)).waits
         assert wait.wakes == f"it is running; client.explain({child.child_run_id!r}) says why"
