@@ -308,6 +308,23 @@ class TestDiffs:
         ]
         assert found.under("signals") == ()
 
+    def test_types_are_told_apart(self):
+        def changes(before, after) -> list[str]:
+            one, other = (
+                snapshot(f.StateChanged(key=":state:n#0", name="n", value=value))
+                for value in (before, after)
+            )
+            return [str(each) for each in RunDiff.between(one, other).changes]
+
+        assert changes(1, True) == ["~ state.n: 1 -> True"]
+        assert changes([1], [1.0]) == ["~ state.n.0: 1 -> 1.0"]
+        assert changes({"$": "tuple", "v": [1]}, {"$": "set", "v": [1]}) == [
+            "~ state.n: {'$': 'tuple', 'v': [1]} -> {'$': 'set', 'v': [1]}"
+        ]
+        assert changes({"$": "tuple", "v": [1]}, {"$": "tuple", "v": [2]}) == [
+            "~ state.n.v.0: 1 -> 2"
+        ]
+
     def test_nothing(self):
         found = RunDiff.between(snapshot(), snapshot())
         assert not found
