@@ -75,6 +75,11 @@ class TestUncertainValues:
         again = [step(":a#1"), wrote(":a#1", n=2), changed(":state:n#1", "n")]
         assert annals(*once, *again).uncertain == []
 
+    def test_a_question_of_the_engine_is_no_branch(self):
+        asked = question("?recovery#0:a#0", about=":a#0")
+        facts = [step(":a#0", recovery="ask"), asked, wrote(":a#0", n=1)]
+        assert annals(*facts, changed(":state:n#0", "n")).uncertain == []
+
     def test_a_write_of_another_task_is_not(self):
         both = [step(":a#0"), wrote(":a#0", n=1), changed("/0:state:n#0", "n")]
         assert annals(*both).uncertain == ["n"]
