@@ -55,12 +55,9 @@ class TimeTravel:
         """Why it is where it is."""
         stored = await self._read(run_id)
         annals = await self._runs.look(_annals, run_id, stored)
-        children = {
-            child.child_run_id: await self._runs.look(self._status, child.child_run_id)
-            for child in annals.state.children.values()
-            if child.key in annals.state.open
-        }
-        known = {child: status for child, status in children.items() if status is not None}
+        state = annals.state
+        awaited = [child.child_run_id for key, child in state.children.items() if key in state.open]
+        known = await self._runs.look(self._statuses, awaited)
         bus = self._runs.bus
         return explain(annals, Circumstances(bus.clock.now(), bus.place_of(run_id), known))
 
@@ -68,9 +65,9 @@ class TimeTravel:
         await self._runs.row(run_id)
         return await self._runs.look(self._runs.bus.log.read, run_id)
 
-    def _status(self, run_id: str) -> str | None:
-        row = self._runs.bus.log.run_row(run_id)
-        return None if row is None else row.status
+    def _statuses(self, run_ids: Sequence[str]) -> dict[str, str]:
+        rows = map(self._runs.bus.log.run_row, run_ids)
+        return {row.run_id: row.status for row in rows if row is not None}
 
 
 def _check_moment(moment: Moment | None) -> None:
