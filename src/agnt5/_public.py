@@ -16,6 +16,7 @@ from agnt5.batch import (
 from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
+from agnt5.diffs import RunDiff
 
 # Workflows need it that are called where no run is.
 from agnt5.direct_runs import run_directly as run_directly  # noqa: PLC0414 - it is not for users
@@ -50,6 +51,7 @@ from agnt5.exceptions import (
     UpdateError,
     WebhookVerificationError,
 )
+from agnt5.explanations import Explanation
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
 from agnt5.histories import History
@@ -75,6 +77,7 @@ from agnt5.responses import (
     WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.snapshots import RunSnapshot
 from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
@@ -111,6 +114,7 @@ __all__ = [
     "EventFilters",
     "EventsResponse",
     "ExecutionError",
+    "Explanation",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",
@@ -130,10 +134,12 @@ __all__ = [
     "RecoveryPolicy",
     "RetryError",
     "RetryPolicy",
+    "RunDiff",
     "RunError",
     "RunErrorDetail",
     "RunNotFoundError",
     "RunResponse",
+    "RunSnapshot",
     "RunStatus",
     "RunTimeoutError",
     "Runtime",

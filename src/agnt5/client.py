@@ -11,6 +11,7 @@ from agnt5.client_histories import Archiving, AsyncArchiving
 from agnt5.client_outside import AsyncOutside, Outside
 from agnt5.client_queries import AsyncQuerying, Querying
 from agnt5.client_streams import AsyncStreaming, Streaming
+from agnt5.client_travel import AsyncTravel, Travel
 from agnt5.client_triggers import AsyncTriggering, Triggering
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
@@ -18,7 +19,7 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying):
+class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -226,6 +227,7 @@ class AsyncClient(
     AsyncStreaming,
     AsyncArchiving,
     AsyncQuerying,
+    AsyncTravel,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.
 

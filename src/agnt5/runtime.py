@@ -38,6 +38,7 @@ from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
+from agnt5.time_travel import TimeTravel
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
@@ -147,6 +148,7 @@ class Runtime:
         self.histories = HistoryDesk(self.runs)
         self.queries = EventQueries(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
+        self.travel = TimeTravel(self.runs)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
         self._bus: Bus | None = None

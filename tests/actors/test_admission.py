@@ -105,6 +105,15 @@ class Lines(RuleBasedStateMachine):
         assert all(run_id in self.active for run_id in active if _fits(self.active, active))
 
     @invariant()
+    def each_knows_its_place_in_its_line(self):
+        for queue in LIMITS:
+            line = sorted((p for p in self.waiting.values() if p.queue == queue), key=order)
+            for number, place in enumerate(line, start=1):
+                assert self.admission.place_of(place.run_id) == (number, len(line))
+        for run_id in self.active:
+            assert self.admission.place_of(run_id) is None
+
+    @invariant()
     def limits_hold_and_nobody_waits_for_nothing(self):
         for queue, most in LIMITS.items():
             assert most is None or sum(p.queue == queue for p in self.active.values()) <= most

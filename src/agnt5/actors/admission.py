@@ -146,6 +146,17 @@ class Admission:
         """Whether the run stands in line."""
         return run_id in self._waiting
 
+    def place_of(self, run_id: str) -> tuple[int, int] | None:
+        """Its place in the line in which it stands, counted from 1, and how many stand there."""
+        entry = self._waiting.get(run_id)
+        if entry is None:
+            return None
+        for line in self._lines.values():
+            present = [one for one in line.waiting if self._waiting.get(one[3]) is one]
+            if any(one is entry for one in present):
+                return 1 + sum(one < entry for one in present), len(present)
+        return None
+
     def drain(self) -> None:
         """Begin whatever may begin, the first of all lines first."""
         if self._draining or self._closed:

@@ -91,15 +91,36 @@ suspends = st.builds(c.SuspendRun, st.just("why"), st.sampled_from(["one", "two"
 ends = st.builds(c.CompleteRun, values) | st.builds(c.FailRun, errors) | st.just(c.CancelRun())
 busy = requests | reports | requests | reports | outside | updates | life | suspends
 """Without what ends a run: longer histories."""
+notes = st.builds(
+    c.AddNote,
+    st.builds(
+        f.StateChanged,
+        key=st.sampled_from([":state:n#0", "/1:state:n#0", ":plan#0>:state:n#0"]),
+        name=names,
+        value=values,
+        deleted=st.booleans(),
+    )
+    | st.builds(f.MarkerRecorded, key=names, value=values),
+)
+children = st.builds(
+    c.RequestChild,
+    keys,
+    st.sampled_from(["c1", "c2"]),
+    st.just("pay"),
+    st.just("workflow"),
+    values,
+    st.sampled_from(["cancel", "abandon"]),
+) | st.builds(c.ReportChild, keys, st.sampled_from(["completed", "failed", "cancelled"]), values)
+whole = busy | notes | children
 
 
 @st.composite
-def histories(draw) -> list[tuple[f.RunFact, int]]:
+def histories(draw, middle=busy) -> list[tuple[f.RunFact, int]]:
     """What the decider makes of any commands in any order."""
     state, now = RunState(RUN), NOW
     facts: list[tuple[f.RunFact, int]] = []
-    middle = draw(st.lists(busy, max_size=30))
-    sequence = [QUEUE, START, *middle, *draw(st.lists(cancels | ends, max_size=2))]
+    commands = draw(st.lists(middle, max_size=30))
+    sequence = [QUEUE, START, *commands, *draw(st.lists(cancels | ends, max_size=2))]
     for command in sequence:
         now += draw(delays)
         try:
