@@ -393,6 +393,31 @@ def print_events(events, recorded_at_kill):
     say()
 
 
+QUESTIONS = {
+    "How many licences are on record, and how many of them were read after the kill?": (
+        "SELECT count(*), sum(position > :killed) FROM agnt5_events"
+        " WHERE topic = 'StepCompleted' AND step_key LIKE '@read_licence:%'"
+    ),
+    "Who was asked what, and what did they say?": (
+        "SELECT substr(question, 1, 40) || '...', answer FROM agnt5_approvals"
+    ),
+    "Which step took longest, in milliseconds?": (
+        "SELECT step_key, round(max(duration_us) / 1e3, 1) FROM agnt5_steps"
+    ),
+}
+
+
+def ask_the_log(database, recorded_at_kill):
+    say("8. Three questions to the log, in a line of SQL each; any SQLite tool can ask them")
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        for question, sql in QUESTIONS.items():
+            say(f"   {question}")
+            say(f"   > {sql.replace(':killed', str(recorded_at_kill))}")
+            for row in connection.execute(sql, {"killed": recorded_at_kill}):
+                say(f"   = {' | '.join(map(str, row))}")
+    say()
+
+
 def check(promise, *, kept):
     say(f"   {'kept  ' if kept else 'BROKEN'}  {promise}")
     return kept
@@ -442,6 +467,7 @@ def demonstrate():
             print_report(response.output)
             print_events(list(client.get_events(response.run_id)), len(before))
             kept = check_promises(before, completed_before, database, witness, response.output)
+            ask_the_log(database, len(before))
         finally:
             client.runtime.call(client.runtime.aclose)
     say(f"Done in {time.monotonic() - started:.1f} s." if kept else "A promise was broken.")

@@ -32,7 +32,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Replay the runs of a test that has passed, while what it has patched is still patched."""
     yield
     simulated = getattr(item, "funcargs", {}).get("runtime")
-    if simulated is not None and item.get_closest_marker(NO_REPLAY) is None:
+    # A project may have a fixture of that name which is none of ours.
+    is_ours = type(simulated).__module__ == "agnt5.testing.simulation"
+    if is_ours and item.get_closest_marker(NO_REPLAY) is None:
         from agnt5.testing.plugin import check_replays  # noqa: PLC0415 - see the docstring
 
         check_replays(simulated)

@@ -8,6 +8,8 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from agnt5 import EntityRegistry, FunctionRegistry, ToolRegistry, WorkflowRegistry
+
 # No deadline and no `too_slow`: a test that reaches a disk is as slow as the disk.
 for name, examples in {"dev": 50, "ci": 200, "night": 2000}.items():
     settings.register_profile(
@@ -28,3 +30,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "dev")
 def anyio_backend() -> str:
     """The loop that bodies are written for: they may use asyncio's own tools."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    """What a module registers when it is imported is still there for the tests of that module."""
+    every = (FunctionRegistry, WorkflowRegistry, ToolRegistry, EntityRegistry)
+    for registry in every:
+        registry.all()  # classes are registered when somebody looks
+    everything = [thing for registry in every for thing in vars(registry).values()]
+    tables = [thing for thing in everything if isinstance(thing, dict)]
+    before = [_copied(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.update(entries)
+
+
+def _copied(table):
+    return {name: dict(it) if isinstance(it, dict) else it for name, it in table.items()}

@@ -13,7 +13,7 @@ from agnt5.events.log import StoredFact
 from agnt5.events.projections import status_of
 from agnt5.events.run.facts import RunQueued
 from agnt5.events.run.state import RunState
-from agnt5.events.vocabulary import public_events
+from agnt5.events.vocabulary import PublicEvent, public_events
 from agnt5.payloads import decode, decode_error
 from agnt5.responses import (
     Event,
@@ -134,10 +134,20 @@ def events_response(row: RunRow, stored: Sequence[StoredFact]) -> EventsResponse
     """The recorded events of a run, in the public vocabulary."""
     facts = [decode_fact(fact) for fact in stored]
     items = [
+        event
+        for origin, events in zip(stored, public_events(row.kind, facts), strict=True)
+        for event in events_of(origin, events)
+    ]
+    return EventsResponse(items)
+
+
+def events_of(origin: StoredFact, events: Sequence[PublicEvent]) -> list[Event]:
+    """The events that a stored fact stands for, as clients get them."""
+    return [
         Event(
             id=f"{origin.event_id}.{n}" if n else origin.event_id,
             event_type=event.event_type,
-            run_id=row.run_id,
+            run_id=origin.stream,
             step_key=event.step_key,
             input_data=event.input_data,
             output_data=event.output_data,
@@ -145,7 +155,5 @@ def events_response(row: RunRow, stored: Sequence[StoredFact]) -> EventsResponse
             timestamp_ns=origin.at * 1000,
             created_at=when(origin.at),
         )
-        for origin, events in zip(stored, public_events(row.kind, facts), strict=True)
         for n, event in enumerate(events)
     ]
-    return EventsResponse(items)

@@ -28,7 +28,7 @@ from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.function import digest_of
 from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.signatures import Signature
-from agnt5.workflow import run_starters
+from agnt5.workflow import start_run
 
 logger = logging.getLogger("agnt5.workflow")
 
@@ -158,7 +158,7 @@ class ClassWorkflow(WorkflowComponent):
             self.register()
         elif known is not self:
             raise ValueError(self._collision(known))
-        return run_starters[-1](self.name, self._signature.named(self.name, args, kwargs))
+        return start_run(self.name, self._signature.named(self.name, args, kwargs))
 
     def _refusal(self, what: str) -> str:
         return (

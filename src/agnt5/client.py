@@ -7,7 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
+from agnt5.client_histories import Archiving, AsyncArchiving
 from agnt5.client_outside import AsyncOutside, Outside
+from agnt5.client_queries import AsyncQuerying, Querying
 from agnt5.client_streams import AsyncStreaming, Streaming
 from agnt5.client_triggers import AsyncTriggering, Triggering
 from agnt5.new_run import NewRun
@@ -16,7 +18,7 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering, Streaming):
+class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -217,7 +219,14 @@ class Client(Outside, ClientEntities, Triggering, Streaming):
         return self._ask(lambda rt: rt.runs.cancel(run_id, reason))
 
 
-class AsyncClient(AsyncOutside, AsyncClientEntities, AsyncTriggering, AsyncStreaming):
+class AsyncClient(
+    AsyncOutside,
+    AsyncClientEntities,
+    AsyncTriggering,
+    AsyncStreaming,
+    AsyncArchiving,
+    AsyncQuerying,
+):
     """For async code. The same as :class:`Client`, with every method awaited.
 
     It works in the event loop of an ``async with Runtime()`` and in any other.

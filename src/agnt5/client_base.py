@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
 
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.hosting import find_runtime
 from agnt5.runtime import Runtime
 
 T = TypeVar("T")
+
+
+class Feed(Protocol):
+    """What gives things in portions, on the runtime's loop."""
+
+    async def take(self) -> list[Any]:
+        """The next portion; empty at the end."""
+        ...
+
+    async def close(self) -> None:
+        """Take no more."""
+        ...
+
+
+Open = Callable[[Runtime], Coroutine[Any, Any, Feed]]
 
 
 class Interrupted(SystemExit, KeyboardInterrupt):
@@ -75,6 +92,41 @@ class BlockingClient(ClientBase):
             sys.stderr.write("interrupted; unfinished runs go on when the program starts again\n")
             raise Interrupted(130) from None
 
+    def _listen(self, start: Open) -> Iterator[Any]:
+        # Opened at once, so that bad input is refused here and not at the first item.
+        return _Portions(self._ask, self._ask(start))
+
+
+class _Portions(Iterator[Any]):
+    """What a feed gives, one by one."""
+
+    def __init__(self, ask: Callable[[Any], Any], feed: Feed) -> None:
+        self._ask = ask
+        self._feed = feed
+        self._ready: deque[Any] = deque()
+        self._over = False
+
+    def __next__(self) -> Any:
+        if not self._ready and not self._over:
+            try:
+                self._ready += self._ask(lambda _: self._feed.take())
+            except BaseException:
+                self.close()
+                raise
+            if not self._ready:
+                self.close()
+        if not self._ready:
+            raise StopIteration
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._ready.clear()
+        if not self._over:
+            self._over = True
+            with suppress(RuntimeClosedError):
+                self._ask(lambda _: self._feed.close())
+
 
 class AwaitingClient(ClientBase):
     """Asks from any event loop, and awaits."""
@@ -82,3 +134,13 @@ class AwaitingClient(ClientBase):
     async def _ask(self, ask: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
         runtime = self.runtime
         return await runtime.call_async(lambda: ask(runtime))
+
+    async def _listen(self, start: Open) -> AsyncGenerator[Any, None]:
+        feed = await self._ask(start)
+        try:
+            while ready := await self._ask(lambda _: feed.take()):
+                for each in ready:
+                    yield each
+        finally:
+            with suppress(RuntimeClosedError):
+                await self._ask(lambda _: feed.close())

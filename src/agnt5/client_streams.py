@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from agnt5.client_base import AwaitingClient, BlockingClient
-from agnt5.exceptions import RuntimeClosedError
 from agnt5.new_run import NewRun
-from agnt5.run_streams import Feed
-from agnt5.runtime import Runtime
 from agnt5.tails import ReceivedEvent, StreamOffset
 
 _WAIT_S = 300.0
-
-Open = Callable[[Runtime], Coroutine[Any, Any, Feed]]
 
 
 class Streaming(BlockingClient):
@@ -141,41 +126,6 @@ class Streaming(BlockingClient):
             lambda rt: rt.streams.attach(run_id, from_offset, after_version, timeout)
         )
 
-    def _listen(self, start: Open) -> Iterator[Any]:
-        # Opened at once, so that bad input is refused here and not at the first item.
-        return _Portions(self._ask, self._ask(start))
-
-
-class _Portions(Iterator[Any]):
-    """What a feed gives, one by one."""
-
-    def __init__(self, ask: Callable[[Any], Any], feed: Feed) -> None:
-        self._ask = ask
-        self._feed = feed
-        self._ready: deque[Any] = deque()
-        self._over = False
-
-    def __next__(self) -> Any:
-        if not self._ready and not self._over:
-            try:
-                self._ready += self._ask(lambda _: self._feed.take())
-            except BaseException:
-                self.close()
-                raise
-            if not self._ready:
-                self.close()
-        if not self._ready:
-            raise StopIteration
-        return self._ready.popleft()
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._ready.clear()
-        if not self._over:
-            self._over = True
-            with suppress(RuntimeClosedError):
-                self._ask(lambda _: self._feed.close())
-
 
 class AsyncStreaming(AwaitingClient):
     """Listen to a run, awaited."""
@@ -244,13 +194,3 @@ class AsyncStreaming(AwaitingClient):
         return self._listen(
             lambda rt: rt.streams.attach(run_id, from_offset, after_version, timeout)
         )
-
-    async def _listen(self, start: Open) -> AsyncGenerator[Any, None]:
-        feed = await self._ask(start)
-        try:
-            while ready := await self._ask(lambda _: feed.take()):
-                for each in ready:
-                    yield each
-        finally:
-            with suppress(RuntimeClosedError):
-                await self._ask(lambda _: feed.close())

@@ -8,8 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
-from types import TracebackType, UnionType
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -20,21 +19,24 @@ from agnt5.actors.clock import Clock, SystemClock
 from agnt5.actors.executor import AttemptDefaults
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import BusSettings, RunSettings
+from agnt5.contract_watch import ContractWatch, OnViolation
+from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
 from agnt5.entity_desk import DESK, RuntimeDesk
+from agnt5.event_queries import EventQueries
 from agnt5.events.log import EventLog
-from agnt5.events.run.retry import StepDefaults
 from agnt5.events.stores import beside_memory, open_store
-from agnt5.exceptions import ConfigurationError, RuntimeClosedError
+from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
-from agnt5.function import retry_plan
 from agnt5.function_context import enter_runtime
+from agnt5.history_desk import HistoryDesk
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
-from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
+from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
+from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
@@ -48,54 +50,6 @@ T = TypeVar("T")
 def store_url(store: str | None) -> str:
     """The store that is meant: the argument, else ``AGNT5_STORE``, else a file under ``.agnt5``."""
     return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a runtime behaves. Seconds and bytes."""
-
-    durability: str = "full"
-    grace: float = 10.0
-    park_after: float = 1.0
-    max_active_runs: int = 10_000
-    max_payload_bytes: int = 8 * 1024 * 1024
-    stall_limit: float = 10.0
-    threads: int = 64
-    strict_idempotency: bool = False
-    default_timeout_ms: int | None = None
-    queues: tuple[Queue, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("grace", "park_after", "stall_limit"):
-            if not _is_number(getattr(self, name), int | float) or not getattr(self, name) >= 0:
-                msg = f"{name} takes seconds, 0 or more, not {getattr(self, name)!r}"
-                raise ConfigurationError(msg)
-        for name in ("max_active_runs", "max_payload_bytes", "threads"):
-            if not _is_number(getattr(self, name), int) or getattr(self, name) < 1:
-                msg = f"{name} takes a number of at least 1, not {getattr(self, name)!r}"
-                raise ConfigurationError(msg)
-        limit = self.default_timeout_ms
-        if limit is not None and (not _is_number(limit, int | float) or limit <= 0):
-            msg = f"default_timeout_ms takes a positive number of milliseconds, not {limit!r}"
-            raise ConfigurationError(msg)
-        for queue in self.queues:
-            if not isinstance(queue, Queue):
-                msg = f"queues takes agnt5.Queue objects, not {queue!r}"
-                raise ConfigurationError(msg)
-        names = [queue.name for queue in self.queues]
-        if len(set(names)) < len(names):
-            msg = f"two queues have the same name: {', '.join(sorted(names))}"
-            raise ConfigurationError(msg)
-
-
-def _several(queues: Iterable[Queue]) -> tuple[Queue, ...]:
-    if not isinstance(queues, Iterable):
-        raise ConfigurationError(f"queues takes a list of agnt5.Queue objects, not {queues!r}")
-    return tuple(queues)
-
-
-def _is_number(value: object, kind: type | UnionType) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Runtime:
@@ -123,6 +77,8 @@ class Runtime:
         webhook_secrets: By source, with what its webhooks are signed: a secret or several, while
             one takes the place of another. By default ``AGNT5_WEBHOOK_SECRET_<SOURCE>``.
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
+        contracts: What must hold of every run, see :mod:`agnt5.contracts`.
+        on_violation: Called with each violation, on the runtime's loop; it must not block.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -141,6 +97,8 @@ class Runtime:
     """
 
     bus_class: type[Bus] = Bus
+    loop: asyncio.AbstractEventLoop | None = None
+    _undo: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -160,6 +118,8 @@ class Runtime:
         default_timeout_ms: int | None = None,
         webhook_secrets: Mapping[str, Secrets] | None = None,
         max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
+        contracts: Iterable[Contract] = (),
+        on_violation: OnViolation | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -173,10 +133,10 @@ class Runtime:
             threads,
             strict_idempotency,
             default_timeout_ms,
-            _several(queues),
+            several(queues),
         )
         self._default_policy = retry_policy(default_retries)
-        self._step_defaults = _step_defaults(default_retries, default_backoff)
+        self._step_defaults = step_defaults(default_retries, default_backoff)
         names = [queue.name for queue in self.settings.queues]
         self.runs = Runs(strict_idempotency=strict_idempotency, queues=names)
         self.entities = RuntimeDesk()
@@ -184,13 +144,13 @@ class Runtime:
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.histories = HistoryDesk(self.runs)
+        self.queries = EventQueries(self.runs)
+        self.contracts = ContractWatch(contracts, on_violation)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
         self._bus: Bus | None = None
-        self._thread = 0
-        self._pid = 0
-        self._undo: Callable[[], None] | None = None
+        self._thread = self._pid = 0
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -242,7 +202,7 @@ class Runtime:
         context.run(DESK.set, self.entities)
         context.run(home.set, self)
         bus = self.bus_class(
-            beside_memory(log),
+            self.contracts.open(beside_memory(log)),
             self.runs.components,
             self.runs,
             clock=self._clock,
@@ -255,6 +215,7 @@ class Runtime:
                 settings.threads,
                 settings.queues,
                 AttemptDefaults(limit_ms and limit_ms / 1000, self._default_policy),
+                self.contracts.listener,
             ),
             payload_limit=settings.max_payload_bytes,
         )
@@ -281,6 +242,7 @@ class Runtime:
             self.runs.close(CLOSED)
             self.entities.close()
             self.conversations.close(CLOSED)
+            self.contracts.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()
@@ -345,15 +307,9 @@ class Runtime:
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
-def _step_defaults(retries: Retries, backoff: Backoff) -> StepDefaults | None:
-    policy = retry_policy(retries)
-    if policy is None and backoff is None:
-        return None
-    chosen = backoff_policy(backoff)
-    return StepDefaults(
-        retry_plan(policy, chosen),
-        None if backoff is None else (str(chosen.type), chosen.multiplier),
-    )
+def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
+    """Open a store without executing anything; ``readonly``: another process may have it open."""
+    return open_store(store_url(store), readonly=readonly)
 
 
 def rebuild_index(store: str | None = None) -> int:
@@ -371,7 +327,7 @@ def rebuild_index(store: str | None = None) -> int:
     Raises:
         StoreError: When the store is in use, or cannot be read or written.
     """
-    log = open_store(store_url(store))
+    log = open_log(store)
     try:
         return rebuild_log_index(log)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Literal, overload
 
 from agnt5.actors.ports import AttemptInfo, Definition
@@ -31,6 +32,15 @@ StartRun = Callable[[str, dict[str, Any]], Coroutine[Any, Any, Any]]
 
 run_starters: list[StartRun] = []
 """How a workflow becomes a run where none is; :mod:`agnt5.direct_runs`, floors above, adds it."""
+
+
+def start_run(name: str, given: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+    """A run of its own, in the runtime of this process, which is started if there is none."""
+    if not run_starters:
+        # By name, because it is floors above. Only a program that never asks for a name of the
+        # package itself gets here without it.
+        import_module("agnt5.direct_runs")
+    return run_starters[-1](name, given)
 
 
 class DecoratedWorkflow(WorkflowComponent):
@@ -147,9 +157,9 @@ class DecoratedWorkflow(WorkflowComponent):
         body = running_body()
         if body is not None:
             return body._direct(self, args, kwargs, line_of(2))  # noqa: SLF001 - hidden from users
-        if is_attempt() or not run_starters:
+        if is_attempt():
             raise refuse_in_step(self.name)
-        return run_starters[-1](self.name, self._signature.named(self.name, args, kwargs))
+        return start_run(self.name, self._signature.named(self.name, args, kwargs))
 
     def __repr__(self) -> str:
         return f"<agnt5 workflow {self.name!r}>"

@@ -22,6 +22,8 @@ from agnt5.events.run import facts as f
 
 @pytest.fixture(autouse=True)
 def registries():
+    FunctionRegistry.clear()
+    WorkflowRegistry.clear()
     yield
     FunctionRegistry.clear()
     WorkflowRegistry.clear()

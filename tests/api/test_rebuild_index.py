@@ -47,9 +47,9 @@ async def test_the_index_is_rebuilt_from_the_log(tmp_path):
 
 
 def test_the_command_explains_what_is_wrong(tmp_path):
-    """A store that cannot be opened is one line and status 1, not a traceback."""
+    """A store that cannot be opened is one line and status 3, not a traceback."""
     command = [sys.executable, "-m", "agnt5", "rebuild-index", f"sqlite:///{tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 from tests.docs.pages import ROOT
+
+LICENCES = ("permissive", "weak copyleft", "strong copyleft", "unknown")
 
 
 def run(example: str) -> str:
@@ -25,7 +28,14 @@ def run(example: str) -> str:
 
 
 def test_the_demo_keeps_its_promises() -> None:
-    assert "0 completed steps repeated" in run("license_audit.py")
+    said = run("license_audit.py")
+    assert "0 completed steps repeated" in said
+    questions, answers = (re.findall(rf"^   {sign} (.+)$", said, re.MULTILINE) for sign in ">=")
+    assert sum(line.startswith("SELECT") for line in questions) == 3
+    read, after_the_kill = map(int, answers[0].split(" | "))
+    assert 0 < after_the_kill < read
+    assert all(answer.rpartition(" | ")[2] in LICENCES for answer in answers[1:-1])
+    assert float(answers[-1].rpartition(" | ")[2]) > 0
 
 
 def test_the_books_of_the_order_desk_balance() -> None:

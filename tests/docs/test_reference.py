@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.docs.pages import ROOT
@@ -11,6 +13,7 @@ from tests.docs.pages import ROOT
 import agnt5
 from agnt5 import AsyncClient, Client, Runtime, WorkflowContext, exceptions
 from agnt5.events.codec import ALL_FACTS
+from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.events.vocabulary import public_events
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -85,3 +88,18 @@ def test_every_error_is_there_with_its_code() -> None:
             # An ActivationError is given its code when it is made.
             given = issubclass(cls, exceptions.ActivationError)
             assert code is None or given or f"`{code}`" in row, name
+
+
+def test_every_view_is_there_with_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    SqliteLog(path).close()
+    text = page("sql-views.md")
+    with closing(sqlite3.connect(path)) as connection:
+        views = connection.execute("SELECT name FROM sqlite_master WHERE type='view'").fetchall()
+        assert len(views) == 9
+        for (view,) in views:
+            section = text.partition(f"\n## {view}\n")[2].partition("\n## ")[0]
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({view})")]
+            plain = [name for name in columns if not name.endswith("_us") or name == "duration_us"]
+            assert plain
+            assert not [name for name in plain if f"`{name}`" not in section], view

@@ -14,7 +14,7 @@ from pathlib import Path
 
 def main() -> None:
     """Serve until stdin ends; in a forked process, become the program."""
-    import agnt5  # noqa: F401 - the point
+    from agnt5 import Runtime  # noqa: F401 - the point: it imports everything
 
     for line in sys.stdin:
         job = json.loads(line)

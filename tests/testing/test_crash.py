@@ -209,3 +209,12 @@ def test_without_hypothesis_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     with pytest.raises(ConfigurationError, match=r"agnt5-actors\[testing\]"):
         crash_everywhere(kit_closure, {"n": 1}, examples=0, regressions=False)
+
+
+def test_a_workflow_of_no_module_cannot_be_replayed_elsewhere():
+    @workflow
+    async def kit_local(ctx: WorkflowContext) -> int:
+        return 1
+
+    with pytest.raises(ConfigurationError, match="is not defined by a module"):
+        crash_everywhere(kit_local, elsewhere=True, examples=0, regressions=False)

@@ -11,7 +11,7 @@ import pytest
 from agnt5.testing import DisprovedError, crash_everywhere
 
 NAMES = sorted(path.stem for path in (Path(__file__).parent / "mutants").glob("*.py"))
-EXAMPLES = {"night": 1000, "ci": 30}.get(os.environ.get("HYPOTHESIS_PROFILE") or "dev", 8)
+EXAMPLES = {"night": 1000, "ci": 20}.get(os.environ.get("HYPOTHESIS_PROFILE") or "dev", 8)
 """A budget of 1,000 for what has no bug is for the night."""
 
 

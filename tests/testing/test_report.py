@@ -102,6 +102,7 @@ def test_the_input_is_shrunk_to_the_smallest_one_that_fails():
 
           the run completed with 0,
           calmly it completed with 1
+          (if a part of it may differ, say same=...; if it is meant to be a race, racy=True)
 
         Input     n=11
         Crash 1   after event 4 was recorded, before anybody knew

@@ -22,6 +22,7 @@ from agnt5 import (
     workflow,
 )
 from agnt5.responses import RunResponse, StatusResponse, SubmitResponse
+from agnt5.testing import Effects, Simulation, Verdict, crash_everywhere
 
 
 class Order(BaseModel):
@@ -134,3 +135,16 @@ async def with_classes() -> None:
     assert_type(await Batches().run(["a"]), dict[str, int])
     assert_type(await Batches().writer.run("Hello"), AgentResult)
     await Batches().run(3)  # type: ignore[arg-type]
+
+
+def with_the_proof_kit() -> None:
+    bank = Effects(exactly_once=["charge"])
+    bank.record("charge", cents=5)
+    verdict = crash_everywhere(
+        Batches, {"data": ["a"]}, signals={"go": 1}, failures={charge: ConnectionError}, racy=True
+    )
+    assert_type(verdict, Verdict)
+    with Simulation(seed=3) as simulation:
+        assert_type(simulation.client.run("charge", {}), RunResponse)
+    crash_everywhere(Batches, exmaples=3)  # type: ignore[call-arg]
+    crash_everywhere(Batches, signals=3)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ class Bus(Workshop):
         )
         self.runs: dict[str, RunActor] = {}
         self.log = log
-        self.journal = Journal(log, context)
+        self.journal = Journal(log, context, settings.listener)
         self.entities = Entities(self, context, settings.run.park_after_us)
         self.closing = False
         self._admission = Admission(
@@ -110,6 +110,7 @@ class Bus(Workshop):
         await self.journal.drain(_DRAIN_S)
         self.runs.clear()
         self.streams.wake()
+        self.journal.wake()
         self._reader.close()
 
     def _is_busy(self) -> bool:
@@ -207,6 +208,12 @@ class Bus(Workshop):
                 reply(history)
             elif not history:
                 reply(RunNotFoundError(f"there is no run {run_id!r} in this store"))
+            elif self.closing:
+                reply(CLOSED)
+            elif run_id in self.runs and not self.is_under_way(run_id):
+                # It only takes a letter, and leaves again without having been tried.
+                loop = asyncio.get_running_loop()
+                loop.call_later(0.001, self.resume, run_id, reply, context=self._context)
             else:
                 self._resume(run_id, history, reply)
 
@@ -245,7 +252,7 @@ class Bus(Workshop):
             actor.release()
             actor.tell(c.SuspendRun("engine_error", report, ""))
             return
-        if self._may_be_mended(state):
+        if self.may_be_mended(state):
             self._go_on(actor, state, history)
             return
         may_begin = self._admission.has_place(state)
@@ -324,16 +331,8 @@ class Bus(Workshop):
         """At the start: code that has changed since may have mended a suspended run."""
         if isinstance(history, AGNT5Error) or self.closing or run_id in self.runs:
             return
-        if self._may_be_mended(fold(run_id, history)):
+        if self.may_be_mended(fold(run_id, history)):
             self._resume(run_id, history)
-
-    def _may_be_mended(self, state: RunState) -> bool:
-        """Whether a run is suspended, and the code has changed since."""
-        queued, known = state.queued, state.suspension
-        if queued is None or known is None:
-            return False
-        definition = self.definition_of(queued)
-        return definition is not None and definition.digest != known.definition
 
     def _resume(self, run_id: str, history: History, reply: Reply | None = None) -> None:
         if run_id in self.runs:

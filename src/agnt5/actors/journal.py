@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
+from weakref import WeakSet
 
 import anyio
 
@@ -14,13 +15,17 @@ from agnt5.events.log import Append, EventLog
 _LINGER_S = 0.004
 """How long an append that nobody waits for may wait for company."""
 
+Listener = Callable[[Sequence[Append]], None]
+"""Hears of settled appends after whoever made them. Must not raise."""
+
 
 class Journal:
     """Hands the appends of one turn of the loop over as one group, so that they share a commit."""
 
-    def __init__(self, log: EventLog, context: Context) -> None:
+    def __init__(self, log: EventLog, context: Context, listener: Listener | None = None) -> None:
         self.log = log
         self._context = context
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._buffer: list[Append] = []
@@ -29,6 +34,8 @@ class Journal:
         self._in_flight = 0
         self._drained: asyncio.Event = asyncio.Event()
         self._drained.set()
+        self.followers: WeakSet[asyncio.Event] = WeakSet()
+        """Set whenever something has become durable."""
         log.start(self._sink)
 
     def append(self, request: Append) -> None:
@@ -79,5 +86,13 @@ class Journal:
         self._in_flight -= len(settled)
         for request in settled:
             request.on_settled(request)
+        if self._listener is not None:
+            self._listener(settled)
         if not self._in_flight:
             self._drained.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell those who follow the log that there is something new, or that it is over."""
+        for follower in self.followers:
+            follower.set()

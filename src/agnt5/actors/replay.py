@@ -16,7 +16,7 @@ from agnt5.actors.parkable import waits_only_for
 from agnt5.events.keys import enclosing_keys
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Note
-from agnt5.events.run.report import divergence_report
+from agnt5.events.run.report import Divergence, divergence_report
 from agnt5.events.run.walk import Delivery, Walk
 
 MakeCommand = Callable[[], c.RunCommand]
@@ -118,12 +118,15 @@ class Replay:
             return []
         return [outer for outer in enclosing_keys(key) if outer in self.owed][:1]
 
+    def divergence(self, how: str) -> Divergence:
+        """What the log expects, and what the body has asked for instead."""
+        held = [key for key in self._walk.held() if key not in self._notes]
+        asked = tuple((key, self._lines.get(key)) for key in held)
+        return Divergence(how, self._walk.expected, asked)
+
     def report(self, component: str, where: str, how: str) -> str:
         """What a person reads about a divergence."""
-        held = [key for key in self._walk.held() if key not in self._notes]
-        asked = [(key, self._lines.get(key)) for key in held]
-        run_id = self._body.run_id
-        return divergence_report(run_id, component, where, self._walk.expected, asked, how)
+        return divergence_report(self._body.run_id, component, where, self.divergence(how))
 
     def close(self) -> None:
         """Wait no more."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agnt5.actors.executor import AttemptDefaults
+from agnt5.actors.journal import Listener
 from agnt5.events.run.facts import Terminal, UpdateAnswered
 from agnt5.events.run.retry import StepDefaults
 from agnt5.events.run.state import RunState
@@ -56,3 +57,5 @@ class BusSettings:
     threads: int = 64
     queues: tuple[Queue, ...] = ()
     attempts: AttemptDefaults = field(default_factory=AttemptDefaults)
+    listener: Listener | None = None
+    """Who hears of every settled append."""

@@ -17,6 +17,8 @@ from agnt5.actors.streams import Streams
 from agnt5.actors.threads import Threads
 from agnt5.events.run.commands import QueueRun, StartRun
 from agnt5.events.run.facts import RunQueued
+from agnt5.events.run.life import IMPORTED
+from agnt5.events.run.state import RunState
 from agnt5.payloads import check_size, encode
 
 
@@ -90,6 +92,14 @@ class Workshop(ABC):
     def definition_of(self, accepted: RunQueued | QueueRun) -> Definition | None:
         """The component that a run was accepted for, or None."""
         return self.definition(accepted.kind, accepted.component, accepted.version_label)
+
+    def may_be_mended(self, state: RunState) -> bool:
+        """Whether a run is suspended, and the code has changed since."""
+        queued, known = state.queued, state.suspension
+        if queued is None or known is None or known.reason == IMPORTED:
+            return False
+        definition = self.definition_of(queued)
+        return definition is not None and definition.digest != known.definition
 
     def start_command(self, accepted: RunQueued | QueueRun) -> StartRun:
         """What begins a run, with the code that is here now."""

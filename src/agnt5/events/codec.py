@@ -26,6 +26,21 @@ _TOPICS: dict[type[Fact], str] = {
 _CURRENT: dict[str, type[Fact]] = {topic: cls for cls, topic in _TOPICS.items()}
 
 
+def topics_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The topics under which facts of these kinds may lie on the log, in every shape.
+
+    Raises:
+        LookupError: With the first name that no kind of a run's fact has.
+    """
+    found: list[str] = []
+    for name in names:
+        cls = _BY_NAME.get(name)
+        if cls not in RUN_FACTS:
+            raise LookupError(name)
+        found += [name, *(f"{name};v={n}" for n in range(2, cls.schema_version + 1))]
+    return tuple(found)
+
+
 def encode_fact(fact: Fact, at: int, event_id: str) -> RawFact:
     """The fact as it lies on the log. Fields that have their default are left out."""
     cls = type(fact)

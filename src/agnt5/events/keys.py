@@ -11,7 +11,8 @@ change a key.
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import quote
+import re
+from urllib.parse import quote, unquote
 
 SCOPE = ">"
 RECOVERY = "?recovery"
@@ -90,6 +91,25 @@ def may_call(key: str, branch: str) -> bool:
 def scope_of(key: str) -> str:
     """The branch in which an inline step's own durable calls live."""
     return key + SCOPE
+
+
+_PLACE = re.compile(r"(?:!.*?)?(?:/batch:.+?@[0-9]+|/[0-9]+)*:(.*)#[0-9]+", re.DOTALL)
+
+
+def name_of(key: str | None) -> str | None:
+    """The name of the call that has this key; of the engine's question, that of its step.
+
+    >>> name_of("/0/2:charge#1"), name_of(":plan#0>@charge:order-7"), name_of("?recovery#0:pay#1")
+    ('charge', 'charge', 'pay')
+    """
+    if key is None:
+        return None
+    key = re.sub(rf"^{re.escape(RECOVERY)}#[0-9]+", "", key)
+    last = key[key.rfind(SCOPE) + 1 :]
+    if last.startswith("@"):
+        return unquote(last[1:].partition(":")[0])
+    place = _PLACE.fullmatch(last)
+    return unquote(place[1]) if place else None
 
 
 def is_inside(key: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agnt5.events.index import IndexChange, RunIndex
+from agnt5.events.query import EventQuery
 from agnt5.exceptions import StoreError
 
 
@@ -102,6 +103,21 @@ class EventLog(RunIndex, Protocol):
 
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
+        ...
+
+    def position(self) -> int:
+        """The position of the last fact; 0 for an empty log."""
+        ...
+
+    def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
+        """The first facts that are asked for, at most ``limit``, in order of the log or backward.
+
+        Runs that are kept in memory only, beside a durable log, are not part of it.
+        """
+        ...
+
+    def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
+        """How many facts are asked for, by one of ``GROUPS``; without one, all under None."""
         ...
 
     def close(self) -> None:

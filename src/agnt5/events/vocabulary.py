@@ -21,6 +21,55 @@ class PublicEvent:
     metadata: dict[str, JsonValue] = field(default_factory=dict)
 
 
+_TYPES: dict[str, str] = {
+    "RunQueued": "run.queued",
+    "RunStarted": "run.assigned run.started workflow.started",
+    "RunCompleted": "workflow.completed run.completed",
+    "RunFailed": "workflow.failed run.failed",
+    "RunCancelled": "run.cancelled",
+    "RunCancelRequested": "run.cancel_requested",
+    "RunParked": "run.parked",
+    "RunSuspended": "run.paused",
+    "RunResumed": "run.resumed",
+    "StepScheduled": "workflow.step.started function.started",
+    "StepCompleted": "workflow.step.completed function.completed",
+    "StepFailed": "workflow.step.failed function.failed",
+    "StepStarted": "function.started",
+    "StepAttemptFailed": "function.failed",
+    "TimerScheduled": "timer.scheduled",
+    "TimerFired": "timer.fired",
+    "OperationCancelled": "operation.cancelled",
+    "SignalAwaited": "signal.awaited",
+    "SignalReceived": "signal.received",
+    "SignalConsumed": "signal.consumed",
+    "SignalTimedOut": "signal.timed_out",
+    "SignalReturned": "signal.returned",
+    "UserInputRequested": "approval.requested workflow.paused",
+    "UserReplied": "approval.resolved workflow.resumed",
+    "UserInputExpired": "approval.expired workflow.resumed",
+    "ChildStarted": "child.started",
+    "ChildFinished": "child.finished",
+    "UpdateReceived": "update.received",
+    "UpdateAnswered": "update.answered",
+    "StateChanged": "workflow.state.changed",
+    "MarkerRecorded": "marker.recorded",
+}
+
+
+def kinds_of(event_type: str) -> list[str]:
+    """The kinds of facts that an event of this type may come from.
+
+    A body may emit any type but those that begin like ours.
+
+    >>> kinds_of("workflow.resumed")
+    ['UserReplied', 'UserInputExpired']
+    >>> kinds_of("order.packed")
+    ['EventEmitted']
+    """
+    ours = [kind for kind, types in _TYPES.items() if event_type in types.split()]
+    return ours or [f.EventEmitted.topic]
+
+
 def public_events(
     kind: str, facts: Iterable[f.RunFact], functions: dict[str, str | None] | None = None
 ) -> list[list[PublicEvent]]:

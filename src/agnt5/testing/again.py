@@ -13,7 +13,7 @@ from agnt5.events.log import Append, Chain
 from agnt5.events.projections import changes_of
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, evolve, fold
-from agnt5.testing.crash import off_this_loop
+from agnt5.testing.apart import off_this_loop
 from agnt5.testing.disk import Disk, SimulatedLog
 from agnt5.testing.house import SimulatedRuntime
 from agnt5.testing.inline import SimulatedBus

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import copy_context
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from agnt5.exceptions import ConfigurationError
+from agnt5.testing.apart import off_this_loop
 from agnt5.testing.memory import Memory
 from agnt5.testing.options import Options, submitted
 from agnt5.testing.regressions import Regressions, regressions_of
@@ -22,8 +19,6 @@ from agnt5.testing.verdict import Rules
 
 if TYPE_CHECKING:
     from agnt5.testing.search import Search
-
-T = TypeVar("T")
 
 
 class DisprovedError(AssertionError):
@@ -136,7 +131,8 @@ def _search(
         cancels=options.get("cancels", False),
     )
     examples = _examples(options.get("examples"))
-    budget = Budget(examples, options.get("most_crashes", 3), options.get("seed", 0))
+    most, seed = options.get("most_crashes", 3), options.get("seed", 0)
+    budget = Budget(examples, most, seed, options.get("elsewhere", False))
     rules = Rules(options.get("same"), options.get("racy", False), options.get("check"))
     return Search(subject, said, rules, budget, memory)
 
@@ -156,39 +152,3 @@ def _examples(given: int | None) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         raise ConfigurationError(f"examples takes a number, 0 or more, not {given!r}")
     return given
-
-
-def off_this_loop(call: Callable[[], T]) -> T:
-    """Call it here, or on a thread of its own where an event loop runs, or hypothesis draws."""
-    if not _is_loop_running() and not _is_property_running():
-        return call()
-    results: list[T] = []
-    errors: list[BaseException] = []
-    context = copy_context()
-
-    def work() -> None:
-        try:
-            results.append(context.run(call))
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="agnt5-simulation", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
-def _is_loop_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _is_property_running() -> bool:
-    """Whether hypothesis would complain of a search within its own."""
-    hypothesis = sys.modules.get("hypothesis")
-    return hypothesis is not None and bool(hypothesis.currently_in_test_context())

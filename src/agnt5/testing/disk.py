@@ -31,8 +31,6 @@ class Disk:
         self.ended: set[str] = set()
         """Runs that have ended, or are suspended."""
         self.appends = 0
-        self.order: list[tuple[str, int, int]] = []
-        """Of each append: the stream, and its first and last version."""
         self.log.start(lambda _: None)
 
     def write(self, append: Append) -> None:
@@ -41,7 +39,6 @@ class Disk:
         if append.error is not None or not append.facts:
             return
         self.appends += 1
-        self.order.append((append.stream, append.after + 1, append.after + len(append.facts)))
         for raw in append.facts:
             if raw.topic in TERMINAL or raw.topic == "RunSuspended":
                 self.ended.add(append.stream)
@@ -102,11 +99,6 @@ class SimulatedLog:
         self._refusing = False
 
     @property
-    def is_pending(self) -> bool:
-        """Whether an append is on its way."""
-        return bool(self._queue) or self._writing
-
-    @property
     def is_owner(self) -> bool:
         """Whether no other incarnation has taken the disk over."""
         return self.disk.owner is self
@@ -134,7 +126,8 @@ class SimulatedLog:
         self._handed += 1
         throw = self._dice.at("append", str(self._life), str(self._handed))
         turns = self._dice.turns(throw)
-        if self._queue[0].edge and self._dice.is_refused(throw):
+        # The very first one only: whoever starts a child is patient, and time would pass.
+        if not self.disk.appends and self._dice.is_refused(throw):
             self._refuse([self._queue.popleft()], StoreError("the simulated disk is full"))
             self._pump()
             return

@@ -13,7 +13,9 @@ from agnt5.exceptions import ConfigurationError
 from agnt5.testing.schedule import Circumstances, Crash, Failing, Moment
 from agnt5.testing.subject import Subject
 
-DELAYS_S = (0.0, 0.5, 5.0, 60.0, 3600.0, 86_400.0)
+DELAYS_S = (0.0, 0.51, 5.3, 61.0, 3607.0, 86_411.0)
+"""Nothing round: what comes in the same microsecond as a timeout is a race of nobody's making."""
+_NEAR_S = (-0.011, 0.013, 1.017)
 _MOST_TIMES = 20
 _MOST_FAILURES = 2
 _MOST_SEED = 2**16
@@ -28,12 +30,6 @@ class Declared:
     answers: Sequence[tuple[str, object]]
     cancels: bool
     failures: Sequence[tuple[str, tuple[type[Exception], ...]]]
-
-    @property
-    def is_drawn(self) -> bool:
-        """Whether anything of it differs from one example to the next, beside lateness."""
-        values = [*self.input.values(), *self.signals, *self.answers, *self.failures]
-        return self.cancels or any(isinstance(v, st.SearchStrategy | tuple) for v in values)
 
     def errors(self) -> dict[tuple[str, str], type[Exception]]:
         """The failures that are declared, by function and name."""
@@ -127,7 +123,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 def delays(seen_s: Iterable[float]) -> list[float]:
     """When things may come from outside: some times, and about when something happened before."""
-    near = {time + later for time in seen_s for later in (0.0, 1.0)}
+    near = {round(time + later, 6) for time in seen_s for later in _NEAR_S if time + later >= 0}
     return sorted({*DELAYS_S, *sorted(near)[:_MOST_TIMES]})
 
 

@@ -15,6 +15,7 @@ from agnt5.flow import Queue
 from agnt5.payloads import faithful
 from agnt5.registry import WorkflowRegistry
 from agnt5.runtime import Runtime
+from agnt5.schedules import Schedules
 from agnt5.testing.disk import SimulatedLog
 from agnt5.testing.faults import Dice
 from agnt5.testing.inline import SimulatedBus, later
@@ -43,12 +44,7 @@ class SimulatedRuntime(Runtime):
         super().__init__(cast("EventLog", cast("object", log)), clock=clock, **options)
         # What a real house does first, in its own words: a class with everything bound.
         self.bus_class = _bound(dice or Dice(), tuple(failing), prefix)
-        self.schedules.open = _no_schedules  # type: ignore[method-assign]
-
-    @property
-    def bus(self) -> Bus:
-        """The bus, while it is open."""
-        return self.runs.bus
+        self.schedules = _NoSchedules(self.runs)
 
     @property
     def is_busy(self) -> bool:
@@ -69,8 +65,11 @@ def _queues(given: Iterable[Queue]) -> list[Queue]:
     return list(known.values())
 
 
-def _no_schedules() -> None:
-    """Nothing to take up."""
+class _NoSchedules(Schedules):
+    """Starts nothing."""
+
+    def open(self) -> None:
+        """Nothing to take up."""
 
 
 def _bound(dice: Dice, failing: tuple[Failing, ...], prefix: str) -> type[Bus]:

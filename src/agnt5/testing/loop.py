@@ -8,13 +8,18 @@ that would go to a thread pool is done at once, on the loop, for the same reason
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, cast
+from contextvars import Context
+from itertools import count
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from agnt5.actors.clock import Alarm
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 START_US = 1_700_000_000_000_000
 """When every simulation begins: 14 November 2023, 22:13:20 UTC."""
 IO_PATIENCE_S = 5.0
@@ -27,11 +32,23 @@ class NoRestError(RuntimeError):
     """The program never waits: its loop turned far too often without time passing."""
 
 
+class _Alarm(asyncio.TimerHandle):
+    """Of those that are due at the same time, the one that was set first rings first."""
+
+    order = 0
+
+    def __lt__(self, other: object) -> bool:
+        if isinstance(other, _Alarm):
+            return (self.when(), self.order) < (other.when(), other.order)
+        return NotImplemented
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """One thread, virtual seconds from 0, no thread pool."""
 
     def __init__(self) -> None:
         self._time = 0.0
+        self._orders = count()
         self.jumps = 0
         """How often time has passed."""
         self.at_rest: Callable[[bool], bool] = lambda has_alarm: has_alarm
@@ -48,10 +65,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._time
 
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call back at a time of this loop."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        alarm = _Alarm(when, callback, args, self, context)
+        alarm.order = next(self._orders)
+        heapq.heappush(self._alarms, alarm)
+        # As the base class marks it, to count the cancelled ones.
+        setattr(alarm, "_scheduled", True)  # noqa: B010 - hidden from users
+        return alarm
+
     def next_alarm(self) -> float | None:
         """When the next alarm is due, in seconds of this loop."""
-        alarms = cast("list[asyncio.TimerHandle]", getattr(self, "_scheduled", []))
-        return alarms[0].when() if alarms else None
+        return self._alarms[0].when() if self._alarms else None
+
+    @property
+    def _alarms(self) -> list[asyncio.TimerHandle]:
+        return cast("list[asyncio.TimerHandle]", getattr(self, "_scheduled"))  # noqa: B009
 
     def jump(self, upto: float | None = None) -> None:
         """Go on to the next alarm, or to this time."""
@@ -60,13 +97,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._time = max(self._time, due_at)
             self.jumps += 1
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[..., Any], *args: Any
-    ) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
         """Call it now. An executor of the caller's own is used as it is."""
         if executor is not None:
             return super().run_in_executor(executor, func, *args)
-        answer: asyncio.Future[Any] = self.create_future()
+        answer: asyncio.Future[T] = self.create_future()
         try:
             answer.set_result(func(*args))
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the call
@@ -145,9 +182,3 @@ class VirtualClock:
     def call_at(self, due_at: int, callback: Callable[[], None]) -> Alarm:
         """Call back once the time has come."""
         return self._loop.call_at((due_at - self._start) / 1e6, callback)
-
-
-def cancel_all(loop: asyncio.AbstractEventLoop, spared: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel what is left of a dead process."""
-    for task in asyncio.all_tasks(loop) - set(spared):
-        task.cancel()

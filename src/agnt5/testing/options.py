@@ -42,6 +42,9 @@ class Options(TypedDict, total=False):
     back to what they were at the start. By default the module of the workflow; an empty list for
     none. What must survive, as the outside world does, goes into :class:`Effects` or an object of
     a class."""
+    elsewhere: bool
+    """Whether the simplest run is also replayed in a new process, in which sets of texts have
+    another order. The module of the workflow is imported there. False by default."""
     seed: int
     """Of everything that is drawn, 0 by default; the same seed finds the same."""
     regressions: str | Path | bool | None

@@ -20,6 +20,8 @@ from agnt5.testing.disk import Disk
 from agnt5.testing.schedule import Moment
 
 _AGAIN_S = 1.0
+_TURNS = 500
+"""Longer than the latest append takes."""
 
 
 class Outside:
@@ -41,8 +43,8 @@ class Outside:
         self._answers = [each for each in moments if each.kind == "answer"]
         self._used: dict[str, int] = {}
         """How many questions of a text were given an answer."""
-        self._chosen: dict[tuple[str, str], Moment] = {}
-        """What each question that was asked is answered with."""
+        self._chosen: dict[tuple[str, str], tuple[Moment, float]] = {}
+        """What each question that was asked is answered with, and when, in the loop's time."""
         self._answered: set[tuple[str, str]] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._asked: set[tuple[str, str]] = set()
@@ -54,8 +56,8 @@ class Outside:
         self._runtime, self._fail = runtime, fail
         self._asked.clear()
         runtime.runs.watchers.append(_Watching(self))
-        for number, moment in list(self._due.items()):
-            self._begin(self._tell(runtime, number, moment))
+        # One after the other: what comes at the same time comes in the same order in each life.
+        self._begin(self._tell_all(runtime))
         self.look()
 
     def close(self) -> None:
@@ -79,12 +81,14 @@ class Outside:
                 place = (run_id, op.key)
                 if op.question is None or place in self._answered or place in self._asked:
                     continue
-                moment = self._answer_to(place, op.question)
-                if moment is not None:
+                chosen = self._answer_to(place, op.question)
+                if chosen is not None:
                     self._asked.add(place)
-                    self._begin(self._answer(runtime, place, moment))
+                    self._begin(self._answer(runtime, place, *chosen))
 
-    def _answer_to(self, place: tuple[str, str], asked: UserInputRequested) -> Moment | None:
+    def _answer_to(
+        self, place: tuple[str, str], asked: UserInputRequested
+    ) -> tuple[Moment, float] | None:
         if place not in self._chosen:
             fitting = [
                 each
@@ -95,7 +99,8 @@ class Outside:
                 return None
             used = self._used.get(asked.question, 0)
             self._used[asked.question] = used + 1
-            self._chosen[place] = fitting[min(used, len(fitting) - 1)]
+            moment = fitting[min(used, len(fitting) - 1)]
+            self._chosen[place] = (moment, self._loop.time() + moment.after_s)
         return self._chosen[place]
 
     def _begin(self, telling: Any) -> None:
@@ -108,8 +113,15 @@ class Outside:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
+    async def _tell_all(self, runtime: Runtime) -> None:
+        for number, moment in sorted(self._due.items(), key=lambda each: each[1].after_s):
+            await self._until(self._start + moment.after_s)
+            await self._tell(runtime, number, moment)
+
+    async def _until(self, due_at: float) -> None:
+        await asyncio.sleep(max(0.0, due_at - self._loop.time()))
+
     async def _tell(self, runtime: Runtime, number: int, moment: Moment) -> None:
-        await asyncio.sleep(max(0.0, self._start + moment.after_s - self._loop.time()))
         while runtime is self._runtime:
             try:
                 if moment.kind == "cancel":
@@ -130,8 +142,10 @@ class Outside:
             return
         self._due.pop(number, None)
 
-    async def _answer(self, runtime: Runtime, place: tuple[str, str], moment: Moment) -> None:
-        await asyncio.sleep(moment.after_s)
+    async def _answer(
+        self, runtime: Runtime, place: tuple[str, str], moment: Moment, due_at: float
+    ) -> None:
+        await self._until(due_at)
         run_id, key = place
         while runtime is self._runtime:
             try:
@@ -142,7 +156,7 @@ class Outside:
             except StoreError:
                 await asyncio.sleep(_AGAIN_S)
             except InvalidInputError as error:
-                if runtime is self._runtime and self._question(place) is not None:
+                if await self._stays_open(runtime, place):
                     msg = f"the test's answer {moment.value!r} does not fit: {error}"
                     raise ConfigurationError(msg) from error
                 break  # the question is over
@@ -153,6 +167,14 @@ class Outside:
         else:
             return
         self._answered.add(place)
+
+    async def _stays_open(self, runtime: Runtime, place: tuple[str, str]) -> bool:
+        """Whether the question is open, and no outcome of it is on its way to the disk."""
+        for _ in range(_TURNS):
+            if runtime is not self._runtime or self._question(place) is None:
+                return False
+            await asyncio.sleep(0)
+        return True
 
     def _question(self, place: tuple[str, str]) -> UserInputRequested | None:
         """The question, as long as it is open."""

@@ -10,13 +10,14 @@ from typing import Any, cast
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.payloads import encode
 from agnt5.testing.draws import Declared, delays, draw_circumstances, draw_crashes, simplest
+from agnt5.testing.elsewhere import replay_elsewhere
 from agnt5.testing.memory import Memory
 from agnt5.testing.regressions import Regressions
 from agnt5.testing.report import Counterexample, outside_needed
 from agnt5.testing.schedule import Circumstances, Crash, Schedule
 from agnt5.testing.seen import Seen, canonical, look_at
 from agnt5.testing.subject import Subject
-from agnt5.testing.verdict import Rules, problems_alone, problems_beside
+from agnt5.testing.verdict import Problem, Rules, problems_alone, problems_beside
 from agnt5.testing.world import RUN, World, play
 
 MOST_POINTS = 400
@@ -34,6 +35,8 @@ class Budget:
     examples: int
     most_crashes: int
     seed: int
+    elsewhere: bool = False
+    """Whether to replay the simplest run in another process."""
 
 
 class Search:
@@ -60,7 +63,7 @@ class Search:
             if (found := self._disproof(schedule)) is not None:
                 return found
         start = simplest(self._said)
-        found = self._single(start)
+        found = self._single(start) or self._elsewhere(start)
         if found is not None or not self._budget.examples:
             return found
         self._delays = delays(_times(self._calmly(start)[0]))
@@ -81,6 +84,19 @@ class Search:
             if (found := self._disproof(Schedule(around, (point,)))) is not None:
                 return found
         return None
+
+    def _elsewhere(self, around: Circumstances) -> Counterexample | None:
+        """The calm run, replayed in another process."""
+        if not self._budget.elsewhere:
+            return None
+        world, seen = self._calmly(around)
+        difference = replay_elsewhere(self.subject, RUN, world.disk.stored(RUN))
+        if difference is None:
+            return None
+        said = f"a replay in another process differs:\n{difference}"
+        advice = "sets of texts have another order there: sort them"
+        problem = Problem("end", said, advice)
+        return Counterexample(world, seen, seen, [problem], self.tried, self._budget.seed)
 
     @staticmethod
     def _refuse_if_it_waits(found: Counterexample, around: Circumstances) -> None:

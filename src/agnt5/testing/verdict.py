@@ -154,7 +154,8 @@ def _ended_otherwise(calm: Seen, seen: Seen, rules: Rules) -> list[Problem]:
             return []
     elif (now.status, seen.recorded) == (before.status, calm.recorded):
         return []
-    return [Problem("result", f"the run {now},\ncalmly it {before}")]
+    advice = "if a part of it may differ, say same=...; if it is meant to be a race, racy=True"
+    return [Problem("result", f"the run {now},\ncalmly it {before}", advice)]
 
 
 def _state_otherwise(calm: Seen, seen: Seen) -> list[Problem]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -60,7 +60,6 @@ class Life:
     crash: Crash | None
     effects: int = 0
     closed: bool = False
-    begun: bool = field(default=False)
 
     def end(self, how: str) -> None:
         """It is over: ``ended``, ``died``, ``stuck`` or ``endless``."""
@@ -179,7 +178,6 @@ class World:
             except AGNT5Error as error:
                 life.fail(error)
                 return
-        life.begun = True
         self._outside.open(runtime, life.fail)
 
     def _dies(self, life: Life, number: int, recorded: bool, lost: tuple[str, ...]) -> bool:

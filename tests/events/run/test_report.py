@@ -6,11 +6,12 @@ import pytest
 from tests.events.run.spec import QUEUED, awaited, question, step, timer
 
 from agnt5.events.run import facts as f
-from agnt5.events.run.report import describe, divergence_report
+from agnt5.events.run.report import Divergence, describe, divergence_report
 
 
 def report(expected=None, asked=(), how="asked for something else") -> str:
-    return divergence_report("r1", "order", "app.py:10", expected, asked, how)
+    found = Divergence(how, expected, tuple(asked))
+    return divergence_report("r1", "order", "app.py:10", found)
 
 
 def test_it_names_the_run_the_code_and_what_happened():

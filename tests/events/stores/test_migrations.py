@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from agnt5.events.stores import sqlite_schema
 from agnt5.events.stores.sqlite import SqliteLog
@@ -38,5 +39,8 @@ def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeyp
         assert [one.error for one in settled] == [None]
         assert look.run_row("r2") == new
         assert look.run_row("r1") == row
+        with closing(sqlite3.connect(path)) as reader:
+            seen = reader.execute("SELECT run_id, queue FROM agnt5_runs ORDER BY 1").fetchall()
+        assert seen == [("r1", None), ("r2", "mail")]
     finally:
         look.close()

@@ -13,6 +13,8 @@ from agnt5.payloads import encode_error
 
 Facts = Sequence[f.RunFact]
 NOTHING: Facts = ()
+IMPORTED = "imported"
+"""Why a run is suspended that came from another store: only somebody who says so resumes it."""
 
 
 def queue(state: RunState, command: c.QueueRun) -> Facts:

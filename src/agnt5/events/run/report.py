@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agnt5.events.run import facts as f
 
@@ -17,29 +17,45 @@ _WAYS_OUT = (
 )
 
 
-def divergence_report(
-    run_id: str,
-    component: str,
-    where: str,
-    expected: f.RunFact | None,
-    asked: Sequence[tuple[str, str | None]],
-    how: str,
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a body no longer matches its log."""
+
+    how: str
+    """Such as ``asked for something else``."""
+    expected: f.RunFact | None
+    """The recorded fact that the body has not asked for; None: it should have ended."""
+    asked: tuple[tuple[str, str | None], ...] = ()
+    """What it has asked for instead: keys, each with its line."""
+
+    @property
+    def nearest(self) -> str | None:
+        """The key among those that were asked for that looks most like the recorded one."""
+        wanted = getattr(self.expected, "key", "")
+        near = difflib.get_close_matches(str(wanted), [k for k, _ in self.asked], n=1, cutoff=0.4)
+        return near[0] if near else None
+
+
+def divergence_report(run_id: str, component: str, where: str, found: Divergence) -> str:
     """What was expected, what was asked, where, the nearest match, and the ways out."""
     headline = (
         f"run {run_id}: the code of {component!r} ({where}) no longer asks for what its log holds;"
-        f" it {how}."
+        f" it {found.how}."
     )
-    lines = [headline, f"  expected: {describe(expected)}"]
-    if asked:
-        lines += [f"  asked for: {key!r}{_at(line)}" for key, line in asked[:5]]
+    return "\n".join([headline, *divergence_lines(found), _WAYS_OUT])
+
+
+def divergence_lines(found: Divergence) -> list[str]:
+    """What was expected, what was asked and where, and the nearest match."""
+    lines = [f"  expected: {describe(found.expected)}"]
+    if found.asked:
+        lines += [f"  asked for: {key!r}{_at(line)}" for key, line in found.asked[:5]]
     else:
         lines.append("  asked for: nothing else")
-    wanted = getattr(expected, "key", "")
-    near = difflib.get_close_matches(str(wanted), [key for key, _ in asked], n=1, cutoff=0.4)
-    if near:
-        lines.append(f"  nearest match: {near[0]!r} (recorded as {wanted!r})")
-    return "\n".join([*lines, _WAYS_OUT])
+    if found.nearest:
+        wanted = getattr(found.expected, "key", "")
+        lines.append(f"  nearest match: {found.nearest!r} (recorded as {wanted!r})")
+    return lines
 
 
 def not_served_report(run_id: str, queued: f.RunQueued, known: str, *, pinned: bool) -> str:

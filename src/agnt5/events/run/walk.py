@@ -132,6 +132,11 @@ class Walk:
         return self._times[self._at - 1] if 0 < self._at <= len(self._times) else 0
 
     @property
+    def passed(self) -> int:
+        """How many recorded facts have been passed."""
+        return self._at
+
+    @property
     def is_over(self) -> bool:
         """Whether every recorded fact has been passed."""
         return self._at >= len(self._facts)

@@ -21,8 +21,10 @@ _FORMS = (
 )
 
 
-def open_store(url: str, *, durability: str = "full") -> MemoryLog | SqliteLog:
-    """Open the store that the address names, and become its only owner."""
+def open_store(
+    url: str, *, durability: str = "full", readonly: bool = False
+) -> MemoryLog | SqliteLog:
+    """Open the store that the address names, and become its only owner, or only look at it."""
     if url == "memory://":
         from agnt5.events.stores.memory import MemoryLog  # noqa: PLC0415 - see the module docstring
 
@@ -31,7 +33,7 @@ def open_store(url: str, *, durability: str = "full") -> MemoryLog | SqliteLog:
     if path != url and path.strip("/"):
         from agnt5.events.stores.sqlite import SqliteLog  # noqa: PLC0415 - see the module docstring
 
-        return SqliteLog(path, durability=durability)
+        return SqliteLog(path, durability=durability, readonly=readonly)
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
@@ -18,6 +19,8 @@ from eventsourcing.popo import POPOApplicationRecorder
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.matching import group_of, matches
+from agnt5.events.query import EventQuery
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
 logger = logging.getLogger("agnt5.store")
@@ -37,6 +40,7 @@ class MemoryLog:
         self.events_written = 0
         self.recorder = POPOApplicationRecorder()
         self._tails: dict[str, int] = {}
+        self._facts: list[StoredFact] = []  # the one at place n has position n + 1
         self._runs: dict[str, RunRow] = {}
         self._keys: dict[str, KeyBinding] = {}
         self._leases: dict[str, Lease] = {}
@@ -156,7 +160,7 @@ class MemoryLog:
                 _bind(keys, change)
 
     def _insert(self, append: Append) -> None:
-        position, version = self.recorder.max_notification_id() or 0, append.after
+        position, version = len(self._facts), append.after
         events: list[_Event] = []
         for raw in append.facts:
             position, version = position + 1, version + 1
@@ -174,6 +178,7 @@ class MemoryLog:
         if events:
             self.recorder.insert_events(events)
             self._tails[append.stream] = version
+            self._facts += [event.fact for event in events]
         self.events_written += len(events)
         self._apply(append.changes)
 
@@ -212,6 +217,30 @@ class MemoryLog:
             if isinstance(event, _Event):
                 return event.fact
         return None
+
+    def position(self) -> int:
+        """The position of the last fact; 0 for an empty log."""
+        return len(self._facts)
+
+    def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
+        """The first facts that are asked for."""
+        return list(islice(self._asked(query), limit))
+
+    def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
+        """How many facts are asked for, by one of ``GROUPS``."""
+        runs = self._runs
+        return dict(
+            Counter(
+                None if by is None else group_of(by, fact, runs.get(fact.stream))
+                for fact in self._asked(query)
+            )
+        )
+
+    def _asked(self, query: EventQuery) -> Iterator[StoredFact]:
+        facts = self._facts[query.after : query.upto]
+        for fact in reversed(facts) if query.backward else facts:
+            if matches(query, fact, self._runs.get(fact.stream)):
+                yield fact
 
     def has_stream(self, stream: str) -> bool:
         """Whether anything was appended to it."""

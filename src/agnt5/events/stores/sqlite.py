@@ -16,6 +16,7 @@ from typing import TypeVar
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.query import EventQuery
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
@@ -172,6 +173,18 @@ class SqliteLog:
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
         return self._reading().last(stream)
+
+    def position(self) -> int:
+        """The position of the last fact; 0 for an empty log."""
+        return self._reading().position()
+
+    def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
+        """The first facts that are asked for."""
+        return self._reading().query(query, limit)
+
+    def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
+        """How many facts are asked for, by one of ``GROUPS``."""
+        return self._reading().count(query, by)
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""

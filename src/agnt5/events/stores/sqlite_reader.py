@@ -14,7 +14,9 @@ import orjson
 from agnt5.events.index import NO_RUN, KeyBinding, RunRow
 from agnt5.events.leases import Lease
 from agnt5.events.log import StoredFact
+from agnt5.events.query import EventQuery
 from agnt5.events.stores.sqlite_errors import translate
+from agnt5.events.stores.sqlite_query import add_functions, counted, selected
 from agnt5.events.stores.sqlite_recorder import SqlValue
 from agnt5.events.stores.sqlite_schema import (
     IS_OWING,
@@ -99,7 +101,9 @@ class Reader:
         try:
             return self._idle.pop()
         except IndexError:
-            return connect(self._path, mode=self._mode, cache_kib=8192)
+            connection = connect(self._path, mode=self._mode, cache_kib=8192)
+            add_functions(connection)
+            return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         if self._closed or len(self._idle) >= _IDLE_CONNECTIONS:
@@ -124,6 +128,22 @@ class Reader:
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
         return next(iter(_facts(self.rows(_LAST, (stream,)))), None)
+
+    def position(self) -> int:
+        """The position of the last fact; 0 for an empty log."""
+        last = self.rows("SELECT max(rowid) FROM stored_events")[0][0]
+        return int(last or 0)
+
+    def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
+        """The first facts that are asked for."""
+        sql, parameters = selected(query, limit)
+        return _facts(self.rows(_FACT + sql, parameters))
+
+    def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
+        """How many facts are asked for, by one of ``GROUPS``."""
+        found = self.rows(*counted(query, by))
+        named = {None if by is None else row[0]: int(row[1] or 0) for row in found if row[1]}
+        return {None if name is None else str(name): number for name, number in named.items()}
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""

@@ -1,6 +1,6 @@
 """The tables of a store, the migrations that lead to them, and how connections are opened.
 
-The log has no index but its key: each further one would cost every append.
+The log has no index but its key, and one of seldom topics: others would cost every append.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from agnt5.events.index import UNFINISHED
 from agnt5.events.stores.sqlite_errors import code_of, translate, translate_os
+from agnt5.events.stores.sqlite_views import INDEX, VIEWS
 from agnt5.exceptions import StoreCorruptError, StoreError, StoreSchemaError
 
 BUSY_MS = 500
@@ -100,7 +101,9 @@ _V2 = (
     "ALTER TABLE runs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
+_V3 = (INDEX, *VIEWS)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

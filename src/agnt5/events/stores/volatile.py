@@ -13,6 +13,7 @@ from itertools import chain
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.log import Append, EventLog, Sink, StoredFact
+from agnt5.events.query import EventQuery
 from agnt5.events.stores.memory import MemoryLog
 
 
@@ -107,6 +108,18 @@ class VolatileLog:
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
         return self._of(stream).last(stream)
+
+    def position(self) -> int:
+        """Of the durable log; positions of two logs have no common order."""
+        return self._log.position()
+
+    def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
+        """Facts of the durable log."""
+        return self._log.query(query, limit)
+
+    def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
+        """Facts of the durable log, counted."""
+        return self._log.count(query, by)
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""

@@ -1,0 +1,21 @@
+"""What ``rebuild-index`` does and says, with the extra ``cli`` and without it."""
+
+from __future__ import annotations
+
+from agnt5.runtime import rebuild_index, store_url
+
+
+def rebuilt(store: str | None) -> dict[str, str | int]:
+    """Build the index tables again; returns the store and how many runs it holds.
+
+    Raises:
+        StoreError: When the store is in use, or cannot be read or written.
+        ConfigurationError: When it is no address of a store.
+    """
+    runs = rebuild_index(store)
+    return {"store": store_url(store), "runs": runs}
+
+
+def sentence(done: dict[str, str | int]) -> str:
+    """What happened, for people."""
+    return f"{done['store']}: the index of {done['runs']} runs was built again"

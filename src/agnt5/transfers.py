@@ -1,0 +1,118 @@
+"""Export from and import into a store that no runtime of this process has open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from agnt5.actors.clock import SystemClock
+from agnt5.actors.ids import Ids
+from agnt5.archive import Imported, Selection, Unfinished, plan_import
+from agnt5.events.log import Append, EventLog
+from agnt5.histories import MAX_BYTES, Counts, History, Place, read_histories
+from agnt5.history_desk import check_selection, export_selected, raise_first
+from agnt5.runtime import open_log
+
+
+def export_runs(
+    destination: Place,
+    run_ids: str | Sequence[str] | None = None,
+    *,
+    store: str | None = None,
+    status: str | None = None,
+    component: str | None = None,
+    parent_run_id: str | None = None,
+) -> Counts:
+    """Write the histories of runs to a file of JSON lines. Another process may use the store.
+
+    Args:
+        destination: A path, or a file that was opened in binary mode.
+        run_ids: One run or several; all that the filters leave if not given.
+        store: As for :class:`agnt5.Runtime`.
+        status: Only runs with this status.
+        component: Only runs of this function or workflow.
+        parent_run_id: Only the child runs of this run.
+
+    Returns:
+        How many runs and events were written.
+
+    Raises:
+        InvalidInputError: When a filter cannot be meant, or the file is in text mode.
+        RunNotFoundError: When one of the ids is no run of this store.
+        StoreError: When the store cannot be read.
+        OSError: When the file cannot be written.
+    """
+    selection = Selection(listed(run_ids), status, component, parent_run_id)
+    check_selection(selection)
+    log = open_log(store, readonly=True)
+    try:
+        return export_selected(log, destination, selection)
+    finally:
+        log.close()
+
+
+def import_runs(
+    source: Place,
+    *,
+    store: str | None = None,
+    unfinished: Unfinished = "suspend",
+    max_bytes: int = MAX_BYTES,
+) -> Imported:
+    """Read histories from a file of JSON lines and write them to a store. No runtime may have it.
+
+    Args:
+        source: A path, or a file that was opened in binary mode.
+        store: As for :class:`agnt5.Runtime`.
+        unfinished: ``"suspend"`` lets unfinished runs wait until they are resumed; ``"start"`` lets
+            them go on when a runtime opens the store.
+        max_bytes: Refuse a larger file; 256 MiB by default.
+
+    Returns:
+        What was written, and what was there already.
+
+    Raises:
+        InvalidInputError: When the file is wrong, or a run or its key is there with something
+            else. Nothing was written.
+        StoreError: When the store is in use, or cannot be written.
+        OSError: When the file cannot be read.
+    """
+    histories = read_histories(source, max_bytes=max_bytes)
+    log = open_log(store)
+    try:
+        return _import(log, histories, unfinished)
+    finally:
+        log.close()
+
+
+def _import(log: EventLog, histories: Sequence[History], unfinished: Unfinished) -> Imported:
+    over = threading.Event()
+    settled: list[Append] = []
+
+    def on_settled(appends: Sequence[Append]) -> None:
+        settled.extend(appends)
+        if len(settled) == len(plan.appends):
+            over.set()
+
+    plan = plan_import(
+        log,
+        histories,
+        unfinished,
+        now=SystemClock().now(),
+        event_id=Ids().event_id,
+        on_settled=_ignore,
+    )
+    log.start(on_settled)
+    log.append(plan.appends)
+    if plan.appends:
+        over.wait()
+    raise_first(settled)
+    return plan.result()
+
+
+def listed(run_ids: str | Sequence[str] | None) -> Sequence[str] | None:
+    """One run id or several, as a sequence."""
+    return [run_ids] if isinstance(run_ids, str) else run_ids
+
+
+def _ignore(append: Append) -> None:
+    """Whoever waits is told by the log's sink."""
