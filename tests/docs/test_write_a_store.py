@@ -39,3 +39,8 @@ def test_the_store_passes(tmp_path):
 def test_the_report_is_the_one_of_the_page(tmp_path):
     (shown,) = [block.source for block in blocks(PAGE) if block.language == "text"]
     assert python(tmp_path, "find.py").stdout == shown
+
+
+def test_it_can_be_killed(tmp_path):
+    ran = python(tmp_path, "kill.py")
+    assert ran.returncode == 0, ran.stdout[-3000:]

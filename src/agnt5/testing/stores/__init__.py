@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+for _name in ("hypothesis", "pytest"):
+    if find_spec(_name) is None:
+        raise ModuleNotFoundError(
+            f"agnt5.testing.stores needs {_name}. Install the extra: "
+            f"pip install 'agnt5-actors[testing]'.",
+            name=_name,
+        )
+
 import pytest
 
 # Before it is imported: its tests say what they have found, as those of a user's own files do.

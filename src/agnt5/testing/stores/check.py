@@ -14,8 +14,8 @@ from agnt5.testing.stores.shrinking import Shrinker
 from agnt5.testing.stores.trial import Ground
 
 _STEPS = 25
-# A store is as slow as its disk, and its rules have preconditions.
-_NOT_OURS = (Phase.shrink, Phase.explain)
+_NOT_OURS = (Phase.shrink, Phase.explain)  # see the shrinker for why
+# A store is as slow as its disk, and what may be done next depends on what was done.
 _ALL_CHECKS = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
@@ -25,7 +25,7 @@ def check_store(
     faults: Faults | None = None,
     drop: Callable[[str], None] | None = None,
     max_examples: int | None = None,
-    patience_s: float = 5.0,
+    patience_s: float = 20.0,
     shrink_s: float = 20.0,
     settings: settings | None = None,
 ) -> None:

@@ -40,7 +40,7 @@ class Ground:
     faults: Faults
     drop: Callable[[str], None] | None = None
     """Removes a place, once a trial is over."""
-    patience_s: float = 5.0
+    patience_s: float = 20.0
     """How long a store may take to settle what was handed over."""
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     """Makes the places of this check different from those of any other."""
@@ -166,7 +166,7 @@ class Trial:
 
     def _impatient(self) -> None:
         # It has been seen to hang. A shorter history that hangs as well need not hang as long.
-        self.ground.patience_s = min(self.ground.patience_s, 0.3)
+        self.ground.patience_s = min(self.ground.patience_s, 0.5)
 
     def _judge_ready(self) -> None:
         while (append := self.watch.take(0)) is not None:

@@ -17,7 +17,7 @@ from agnt5.events.entity.state import EntityState
 from agnt5.events.entity.state import evolve as evolve_entity
 from agnt5.events.entity.streams import call_scope, entity_stream
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.projections import call_binding_of, changes_of
+from agnt5.events.projections import call_binding_of, changes_of, row_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import decider as of_run
 from agnt5.events.run.state import RunState, evolve
@@ -28,6 +28,7 @@ from agnt5.testing.stores.contract.opening import MakeLog, Opening
 from agnt5.testing.stores.driving import Driver, make_append
 from agnt5.testing.stores.port import Store
 
+_settings = settings  # what the parameter below hides
 _RUNS = ("r1", "r2", "r3")
 _ENTITY = entity_stream("Cart", "c1")
 _MICROSECONDS = 1_700_000_000_000_000
@@ -165,6 +166,8 @@ def check_rebuild(store: Store, script: Script) -> None:
         else:
             ledger.send(*each)
     written = index_of_store(store)
+    decided = [row_of(state) for _, state in sorted(ledger.runs.items(), reverse=True)]
+    same("index", "list_runs()", written[0], decided)
     same("rebuild", "The number of runs", rebuild_log_index(store), len(ledger.runs))
     rebuilt = index_of_store(store)
     asked = "The index that a rebuild has made of the log"
@@ -187,15 +190,27 @@ class RebuildContract(Opening):
         check_on_scripts(make_log, self.max_examples)
 
 
-def check_on_scripts(make_log: Callable[[], Store], max_examples: int | None = None) -> None:
+def check_on_scripts(
+    make_log: Callable[[], Store],
+    max_examples: int | None = None,
+    *,
+    settings: settings | None = None,
+) -> None:
     """`check_rebuild` on random scripts, each on a new store.
+
+    Args:
+        make_log: Opens a new, empty store.
+        max_examples: How many scripts; by default as many as Hypothesis' profile says.
+        settings: Settings of Hypothesis in the place of the profile's.
 
     Raises:
         StoreConformanceError: The index differs from the one that is rebuilt.
     """
+    base = settings or _settings()
 
-    @settings(
-        max_examples=max_examples or settings().max_examples,
+    @_settings(
+        base,
+        max_examples=max_examples or base.max_examples,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
