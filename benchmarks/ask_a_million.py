@@ -70,7 +70,7 @@ def one_run(n: int) -> list[Fact]:
         facts.append(f.SignalReceived(signal_id=f"s{n}", name="go"))
         facts.append(f.SignalConsumed(key=":signal:go#0", signal_id=f"s{n}"))
     if n % 100 == 1:
-        return facts  # still waits
+        return [*facts, f.RunParked()]  # still waits
     if n % 50 == 3:
         error = {"type": "builtins:ValueError", "message": "not enough", "args": ["not enough"]}
         return [*facts, f.RunFailed(error=error)]

@@ -13,6 +13,8 @@ from agnt5.events.stores.sqlite_recorder import SqlValue
 from agnt5.events.stores.sqlite_views import SELDOM, is_seldom
 
 _IN = "IN (SELECT value FROM json_each(?))"
+_SHORT = 1000
+"""Facts that are read faster than an index is asked."""
 _COLUMNS = {
     "topic": "topic",
     "run_id": "originator_id",
@@ -31,7 +33,7 @@ def selected(query: EventQuery, limit: int) -> tuple[str, Parameters]:
     """What follows the columns and the table in a select of facts."""
     where, parameters = _where(query)
     order = "DESC" if query.backward else "ASC"
-    return f"WHERE {where} ORDER BY rowid {order} LIMIT ?", (*parameters, limit)
+    return f"WHERE {where} ORDER BY {_position(query)} {order} LIMIT ?", (*parameters, limit)
 
 
 def counted(query: EventQuery, by: str | None) -> tuple[str, Parameters]:
@@ -57,6 +59,15 @@ def counted(query: EventQuery, by: str | None) -> tuple[str, Parameters]:
     return sql, parameters
 
 
+def _position(query: EventQuery) -> str:
+    """The position, such that SQLite reads whole runs by their key, or a short piece of the log.
+
+    For the sake of the order it would walk along the log to find a run.
+    """
+    is_short = query.upto is not None and query.upto - query.after < _SHORT
+    return "rowid" if query.run_ids is None or is_short else "+rowid"
+
+
 def _where(query: EventQuery) -> tuple[str, Parameters]:
     # By hand and not by range: a range on the stream would tempt SQLite to leave the log's order.
     conditions, values = ["substr(originator_id,1,1)<>'$'"], list[SqlValue]()
@@ -77,9 +88,9 @@ def _where(query: EventQuery) -> tuple[str, Parameters]:
 
 def _add_place(query: EventQuery, add: Callable[..., None]) -> None:
     if query.after > 0:
-        add("rowid>?", query.after)
+        add(f"{_position(query)}>?", query.after)
     if query.upto is not None:
-        add("rowid<=?", query.upto)
+        add(f"{_position(query)}<=?", query.upto)
     if query.run_ids is not None:
         add(f"originator_id {_IN}", orjson.dumps(query.run_ids).decode())
     if query.topics is not None:
