@@ -266,7 +266,20 @@ class CountsPositionsAnew(LineLog):
 
     def __init__(self, path, owner="me"):
         super().__init__(path, owner)
-        self.position = self.position // 2
+        self.highest //= 2
+
+
+@mutant
+class AsksWhatIsNoRun(LineLog):
+    def asked(self, query):
+        facts = [fact for facts in self.streams.values() for fact in facts]
+        return super().asked(query) or (not query.asks_of_run and facts)
+
+
+@mutant
+class CountsAllUnderOne(LineLog):
+    def count(self, query, by):
+        return {None: len(self.asked(query))}
 
 
 # The index

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
 from agnt5.events.index import RunRow
 from agnt5.events.log import Append, RawFact, StoredFact
+from agnt5.events.matching import group_of, matches
+from agnt5.events.query import EventQuery
 from agnt5.testing.stores.model import Model
 from agnt5.testing.stores.port import Store, StoreConformanceError
 
@@ -67,6 +70,9 @@ def same_streams(store: Store, model: Model) -> dict[str, list[StoredFact]]:
             same_window(store, model, stream, after, upto, limit)
         same_window(store, model, stream, len(facts) // 2, None, 1)
     same("reads", f"last({_NOBODY!r})", store.last(_NOBODY), None)
+    if not model.volatile:  # which of two logs side by side they are in is not known
+        positions = [fact.position for facts in found.values() for fact in facts]
+        same("positions", "position()", store.position(), max(positions, default=0))
     same("reads", "run_ids()", store.run_ids(), model.run_ids())
     same("reads", "other_streams()", store.other_streams(), model.other_streams())
     return found
@@ -170,3 +176,17 @@ def _whole_appends(stream: str, rest: list[str], pending: Sequence[Append]) -> N
         raise StoreConformanceError(
             "reads", f"A reader of {stream!r} saw {rest}, which nobody has appended there."
         )
+
+
+def same_query(store: Store, model: Model, query: EventQuery, limit: int, by: str | None) -> None:
+    """What is asked of the whole log is answered as its facts and the model's rows say."""
+    every = [fact for facts in same_streams(store, model).values() for fact in facts]
+    every.sort(key=lambda fact: fact.position, reverse=query.backward)
+    found = [fact for fact in every if matches(query, fact, model.rows.get(fact.stream))]
+    same("index", f"query({query}, limit={limit})", store.query(query, limit), found[:limit])
+    groups = Counter(
+        None if by is None else group_of(by, fact, model.rows.get(fact.stream)) for fact in found
+    )
+    # Whether a group without facts is told is left to the store.
+    counted = {group: number for group, number in store.count(query, by).items() if number}
+    same("index", f"count({query}, by={by!r})", counted, dict(groups))

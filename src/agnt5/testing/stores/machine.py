@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import agnt5.testing.stores.steps as s
 from agnt5.events.index import FINISHED, UNFINISHED
 from agnt5.events.leases import STORE_SCOPE
-from agnt5.testing.stores.plans import OWNERS, RUNS, SCOPES, STREAMS, Put, groups, subsets
+from agnt5.events.query import GROUPS, EventQuery
+from agnt5.testing.stores.plans import OWNERS, RUNS, SCOPES, STREAMS, Put, groups, queries, subsets
 from agnt5.testing.stores.port import Moment, StoreConformanceError
 from agnt5.testing.stores.trial import Ground, Trial
 
@@ -24,6 +25,8 @@ _ENDING: tuple[s.Step, ...] = (
     s.Claim(SCOPES[0], OWNERS[1], "old"),
     s.Claim(SCOPES[0], OWNERS[0], "new"),
     s.Claim(SCOPES[0], OWNERS[0]),
+    s.Query(EventQuery(backward=True), 2, "component"),
+    s.Query(EventQuery(after=1, upto=4), 100, "topic"),
     s.Rebuild(frozenset(), is_wrong=True),
     s.Rebuild(frozenset(STREAMS), is_wrong=False),
     s.Reopen(),
@@ -140,6 +143,16 @@ class StoreMachine(RuleBasedStateMachine):
     ) -> None:
         """Some of them."""
         self.play(s.ListRuns(status, component, parent_run_id, limit, before))
+
+    @precondition(_may(s.Query))
+    @rule(
+        query=queries,
+        limit=st.sampled_from([100, 100, 2, 0]),
+        by=st.sampled_from([None, *GROUPS]),
+    )
+    def query(self, query: EventQuery, limit: int, by: str | None) -> None:
+        """The whole log."""
+        self.play(s.Query(query, limit, by))
 
     @precondition(_may(s.Rebuild))
     @rule(dropped=subsets, is_wrong=st.sampled_from([False, False, True]))

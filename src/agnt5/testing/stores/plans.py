@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agnt5.events.index import FINISHED, UNFINISHED, IndexChange, KeyBinding, RunRow
 from agnt5.events.log import Append, RawFact
+from agnt5.events.query import EventQuery
 from agnt5.testing.stores.driving import make_row
 
 RUNS = ("a", "b", "c")
@@ -20,9 +21,9 @@ OWNERS = ("w1", "w2")
 
 # What a store might not bear: nothing at all, a zero byte, letters of many bytes, a long one.
 _CONTENTS: tuple[tuple[str, bytes, str | None], ...] = (
-    ("StepCompleted;v=2", b'{"n":1}', "greet/1"),
+    ("StepCompleted;v=2", b'{"n":1}', ":greet#0"),
     ("T", b"", None),
-    ("Ä;v=3", b"\xc3\xa4\x00\xff", "weg/ä#0"),
+    ("Ä;v=3", b"\xc3\xa4\x00\xff", ":plan#0>:weg ä#1"),
     ("RunStarted", b"x" * 5000, None),
 )
 _TIMES = (1_700_000_000_000_000, 0, 2**53 + 1)
@@ -165,3 +166,24 @@ groups = st.lists(puts, min_size=1, max_size=5)
 """What is handed over in one call."""
 subsets = st.sampled_from([(), RUNS[:1], RUNS[1:2], RUNS, STREAMS]).map(frozenset)
 """Some of the streams."""
+
+# Many conditions at once leave nothing to find.
+_MOSTLY = (None,) * 8
+queries = st.builds(
+    EventQuery,
+    run_ids=st.sampled_from([*_MOSTLY, (), ("a",), ("a", "c", OTHER)]),
+    component=st.sampled_from([*_MOSTLY, "greet", "order"]),
+    kind=st.sampled_from([*_MOSTLY, "workflow"]),
+    status=st.sampled_from([*_MOSTLY, "running", "failed"]),
+    session_id=st.sampled_from([*_MOSTLY, "s"]),
+    user_id=st.sampled_from([*_MOSTLY, "u"]),
+    idempotency_key=st.sampled_from([*_MOSTLY, "k"]),
+    topics=st.sampled_from([*_MOSTLY, (), ("T",), ("StepCompleted;v=2", "RunStarted")]),
+    step=st.sampled_from([*_MOSTLY, "greet", "weg ä"]),
+    since=st.sampled_from([*_MOSTLY, 2, _TIMES[0]]),
+    until=st.sampled_from([*_MOSTLY, 3, _TIMES[2]]),
+    after=st.sampled_from([0, 0, 0, 1, 3]),
+    upto=st.sampled_from([*_MOSTLY, 1, 4]),
+    backward=st.booleans(),
+)
+"""What is asked of the whole log. Not by whom something was answered: no state is one of agnt5."""

@@ -9,8 +9,9 @@ from typing import Literal
 
 from agnt5.events.index import IndexChange, KeyBinding
 from agnt5.events.leases import STORE_SCOPE
+from agnt5.events.query import EventQuery
 from agnt5.exceptions import StaleEpochError, StoreError
-from agnt5.testing.stores.comparing import same_list, same_window
+from agnt5.testing.stores.comparing import same_list, same_query, same_window
 from agnt5.testing.stores.plans import Put
 from agnt5.testing.stores.port import Moment, StoreConformanceError
 from agnt5.testing.stores.trial import Trial
@@ -104,6 +105,23 @@ class ListRuns:
             limit=self.limit,
             before=self.before,
         )
+
+
+@dataclass(frozen=True)
+class Query:
+    """Ask the whole log, and count."""
+
+    query: EventQuery
+    limit: int
+    by: str | None
+
+    def play(self, trial: Trial) -> None:
+        """Do it."""
+        trial.settle()
+        if trial.model.volatile:  # what lies in memory alone is not asked
+            return
+        trial.say("ask the whole log")
+        same_query(trial.store, trial.model, self.query, self.limit, self.by)
 
 
 @dataclass(frozen=True)
@@ -276,6 +294,7 @@ Step = (
     | AppendAgain
     | Read
     | ListRuns
+    | Query
     | Rebuild
     | Claim
     | Lose

@@ -8,9 +8,10 @@ import pytest
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import Lease
+from agnt5.events.query import EventQuery
 from agnt5.exceptions import StaleEpochError, StoreError
 from agnt5.testing.stores.contract.opening import MakeLog, Opening, bound_to
-from agnt5.testing.stores.driving import Driver, make_append, make_row
+from agnt5.testing.stores.driving import Driver, make_append, make_facts, make_row
 from agnt5.testing.stores.port import Store
 
 
@@ -111,6 +112,15 @@ class LookupContract(Opening):
         assert ids_of(list_runs(limit=2, before="r8")) == ["r7", "r6"]
         assert ids_of(list_runs(status="failed", component="c0")) == ["r9", "r3"]
         assert d.log.next_wake() is None
+
+    def test_what_a_person_has_answered(self, d: Driver[Store]) -> None:
+        by_ada = make_facts(1, topic="UserReplied", state=b'{"actor":"ada"}', step=":ok#0")
+        by_eve = make_facts(1, topic="UserReplied", state=b'{"actor":"eve"}', step=":ok#1")
+        d.put(make_append("a", 0, [*make_facts(2), *by_ada, *by_eve], make_row("a")))
+        found = d.log.query(EventQuery(actor="ada"), 10)
+        assert [fact.event_id for fact in found] == [by_ada[0].event_id]
+        assert d.log.count(EventQuery(step="ok"), "topic") == {"UserReplied": 2}
+        assert d.log.position() == d.log.read("a")[-1].position
 
     def test_families(self, d: Driver[Store]) -> None:
         """Who has ended and owes something; an index row alone may be written for a run."""
