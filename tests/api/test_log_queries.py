@@ -24,8 +24,10 @@ from agnt5 import (
     InvalidInputError,
     Runtime,
     RuntimeClosedError,
+    WorkflowContext,
     WorkflowRegistry,
     event_queries,
+    workflow,
 )
 from agnt5.events.codec import decode_fact
 from agnt5.events.keys import batch_branch, chosen_key, name_of, operation_key, recovery_key
@@ -249,6 +251,9 @@ def test_from_ordinary_code(file_store):
     whole = list(client.events())
     assert [each.id for each in whole] == [each.id for each in client.get_events(response.run_id)]
     assert list(client.events(backward=True)) == whole[::-1]
+    step, function = "workflow.step.completed", "function.completed"
+    outcomes = [each.event_type for each in client.events(topics="StepCompleted")]
+    assert outcomes == [function, step, step]  # an inline step is no function
     following = client.events(follow=True, event_types=["run.completed"])
     assert next(following).run_id == response.run_id
     following.close()
@@ -256,6 +261,21 @@ def test_from_ordinary_code(file_store):
     assert client.count_events(run_id=response.run_id, topics="StepCompleted") == 2
     assert client.count_events_by("user_id")["ada"] == client.count_events()
     client.runtime.call(client.runtime.aclose)
+
+
+async def test_a_run_in_memory_only_is_not_part_of_a_durable_log(file_store):
+    components()
+
+    @workflow(enable_durability=False)
+    async def fleeting(ctx: WorkflowContext) -> int:
+        return 1
+
+    async with Runtime(file_store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        kept = await play(runtime, Plan((), "finish"))
+        assert (await client.run("fleeting", {}, "workflow", timeout=15)).is_success
+        assert {each.run_id for each in await told(client.events())} == {kept}
+        assert await client.count_events_by("component") == {"mixed": 3}
 
 
 @pytest.mark.parametrize(
