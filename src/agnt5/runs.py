@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
@@ -30,6 +30,7 @@ from agnt5.exceptions import (
     StoreError,
     VersionConflictError,
 )
+from agnt5.flow import Queue
 from agnt5.names import check_name, check_patience, check_word
 from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of
 from agnt5.payloads import digest
@@ -53,13 +54,13 @@ T = TypeVar("T")
 class Runs:
     """Accepts, looks up, waits, cancels. Also the one whom the bus tells of the fate of runs."""
 
-    def __init__(self, *, strict_idempotency: bool, queues: Collection[str] = ()) -> None:
+    def __init__(self, queues: Sequence[Queue] = (), *, strict_idempotency: bool) -> None:
         self.components = RegisteredComponents()
         self.watchers: list[Watcher] = []
         """Other desks that are told of the fate of runs."""
         self._bus: Bus | None = None
         self._strict = strict_idempotency
-        self._queues = queues
+        self._queues = [queue.name for queue in queues]
         self._waiters = Waiters()
         self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -135,7 +136,10 @@ class Runs:
                 row = await self.row(run_id)
                 over = row.status in {"completed", "failed", "cancelled", "suspended"}
                 if over or (pauses and row.status == "awaiting_user_input"):
-                    return await self.get_result(run_id)
+                    found = await self.get_result(run_id)
+                    # A question may have been answered since; then there is more to wait for.
+                    if found.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
+                        return found
             return await self._wait(run_id, waiter, timeout)
         finally:
             self._waiters.drop(run_id, waiter)

@@ -99,6 +99,7 @@ class Runtime:
 
     bus_class: type[Bus] = Bus
     loop: asyncio.AbstractEventLoop | None = None
+    _bus: Bus | None = None
     _undo: Callable[[], None] | None = None
 
     def __init__(
@@ -138,8 +139,7 @@ class Runtime:
         )
         self._default_policy = retry_policy(default_retries)
         self._step_defaults = step_defaults(default_retries, default_backoff)
-        names = [queue.name for queue in self.settings.queues]
-        self.runs = Runs(strict_idempotency=strict_idempotency, queues=names)
+        self.runs = Runs(self.settings.queues, strict_idempotency=strict_idempotency)
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
@@ -151,7 +151,6 @@ class Runtime:
         self.travel = TimeTravel(self.runs)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
-        self._bus: Bus | None = None
         self._thread = self._pid = 0
 
     async def __aenter__(self) -> Self:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import FrozenInstanceError
 
 import pytest
-from tests.api.helpers import event_types, play, twice, until, written
+from tests.api.helpers import event_types, play, turns, twice, until, written
 
 from agnt5 import AsyncClient, InvalidInputError, Runtime, StepTimeoutError, UserReply, workflow
 from agnt5.actors.clock import ManualClock
@@ -389,3 +389,39 @@ async def test_questions_that_cannot_be_answered(timed):
         lambda ctx: ctx.signal("go", -3),
     )
     assert "the options are 'a', 'b'" in told[20]
+
+
+async def test_a_run_that_goes_on_meanwhile_is_waited_for(store, monkeypatch):
+    """Between the look whether it waits for a person and the look at what it says."""
+    may_end = asyncio.Event()
+
+    @workflow
+    async def asks(ctx):
+        await ctx.wait_for_user("?")
+        await ctx.step("work", may_end.wait)
+        return "done"
+
+    async with Runtime(store) as runtime:
+        client, runs = AsyncClient(runtime=runtime), runtime.runs
+        paused = await client.run("asks", {}, "workflow", idempotency_key="k")
+        assert paused.is_paused
+        stale, now = await runs.row(paused.run_id), runs.row
+        await client.resume(paused.run_id, "yes")
+        await until(
+            lambda: (row := runs.bus.log.run_row(paused.run_id)) and row.status == "running"
+        )
+        looks = [stale]
+        monkeypatch.setattr(runs, "row", lambda run_id: _first(looks) or now(run_id))
+        again = asyncio.ensure_future(client.run("asks", {}, "workflow", idempotency_key="k"))
+        await until(lambda: not looks)
+        await turns(100)
+        assert not again.done()
+        may_end.set()
+        assert (await again).output == "done"
+
+
+def _first(rows):
+    async def row():
+        return rows.pop()
+
+    return row() if rows else None

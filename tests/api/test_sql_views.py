@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 from hypothesis import given, settings
 from tests.api.audited import Plan, components, plans, play
-from tests.events.stores.log_contract import Sunk
 
 from agnt5 import EntityRegistry, FunctionRegistry, Runtime, WorkflowRegistry
 from agnt5.events.codec import ALL_FACTS, decode_any, encode_fact
@@ -26,6 +25,7 @@ from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.events.stores.sqlite_views import SELDOM, VIEWS
 from agnt5.exceptions import UnknownOutcomeError
 from agnt5.payloads import encode_error
+from agnt5.testing.stores import Sunk
 
 Row = dict[str, Any]
 ENDED = ("completed", "failed", "cancelled")

@@ -15,6 +15,7 @@ SEEN = {
     "dict_mutated_by_closure": {"AG502"},
     "key_made_anew": {"AG504"},
     "key_used_twice": {"AG505"},
+    "order_of_a_set_of_texts": {"AG106"},
     "set_iteration": {"AG106"},
     "state_in_a_global": {"AG501"},
     "timeout_in_real_time": {"AG202"},

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from agnt5 import UnknownOutcomeError, WorkflowContext, function, workflow
+from agnt5.contracts import eventually, never, step
 from agnt5.exceptions import ConfigurationError, PayloadError
 from agnt5.runtime import open_runtimes
 from agnt5.testing import DisprovedError, Effects, Outcome, crash_everywhere
@@ -155,8 +156,9 @@ def test_two_crashes_are_found_where_one_does_no_harm():
 def test_a_run_that_does_not_end_is_given_up(tested, monkeypatch):
     monkeypatch.setattr("agnt5.testing.world.MOST_EVENTS", 200)
     monkeypatch.setattr("agnt5.testing.loop.MOST_TURNS", 2000)
+    before = list(open_runtimes)
     assert "the run never ended: it recorded or waited far too often" in str(disproof(tested))
-    assert open_runtimes == []
+    assert open_runtimes == before
 
 
 def test_a_check_that_fails_says_so():
@@ -170,11 +172,43 @@ def test_a_check_that_fails_says_so():
 
 
 def test_an_answer_that_does_not_fit_is_a_mistake_of_the_test():
+    before = list(open_runtimes)
     with pytest.raises(ConfigurationError, match="the test's answer 'perhaps' does not fit"):
         crash_everywhere(rule_asks, answers={"*": "perhaps"}, regressions=False)
-    assert open_runtimes == []
+    assert open_runtimes == before
 
 
 def test_a_payload_that_cannot_be_recorded_is_a_mistake_of_the_test():
     with pytest.raises(PayloadError):
         crash_everywhere(rule_fails, signals={"x": lambda: None}, regressions=False)
+
+
+@function
+async def rule_other(n: int) -> int:
+    return n
+
+
+@workflow
+async def rule_looks(ctx: WorkflowContext, n: int) -> None:
+    try:
+        await ctx.step(rule_look, n)
+    except ConnectionError:
+        await ctx.step(rule_other, n)
+    await ctx.step("after", rule_other, n)
+
+
+def test_a_contract_holds_of_every_log():
+    """Also when it takes a failure to break it; the line is that of the call."""
+    none = never(step("rule_other").where(lambda event: event.value == 1)).called("no other")
+    given = {"failures": {rule_look: ConnectionError}, "contracts": [none], "examples": 50}
+    found = disproof(rule_looks, input={"n": 1}, **given)
+    (problem,) = found.problems
+    assert (problem.rule, none.name in problem.said) == ("contract", True)
+    assert "await ctx.step(rule_other, n)" in str(found)
+    kept = [eventually("after"), never(step("rule_look").after("after"))]
+    crash_everywhere(rule_looks, {"n": 1}, contracts=kept, regressions=False)
+
+
+def test_what_is_no_contract_is_a_mistake_of_the_test():
+    with pytest.raises(ConfigurationError, match=r"agnt5\.contracts"):
+        crash_everywhere(rule_asks, contracts=["once"], regressions=False)

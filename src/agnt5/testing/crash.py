@@ -133,7 +133,12 @@ def _search(
     examples = _examples(options.get("examples"))
     most, seed = options.get("most_crashes", 3), options.get("seed", 0)
     budget = Budget(examples, most, seed, options.get("elsewhere", False))
-    rules = Rules(options.get("same"), options.get("racy", False), options.get("check"))
+    rules = Rules(
+        options.get("same"),
+        options.get("racy", False),
+        options.get("check"),
+        options.get("contracts", ()),
+    )
     return Search(subject, said, rules, budget, memory)
 
 

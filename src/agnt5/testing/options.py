@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict
 
+from agnt5.contracts import Contract
 from agnt5.exceptions import ConfigurationError
 from agnt5.testing.seen import Outcome
 
@@ -28,10 +29,12 @@ class Options(TypedDict, total=False):
     default all of it, with its type."""
     racy: bool
     """The result may depend on which of two things comes first: a run is not compared with the
-    calm one. Only suspensions, runs that never end, effects outside of steps or too often, and
-    ``check`` count then. False by default."""
+    calm one. Only suspensions, runs that never end, effects outside of steps or too often,
+    ``contracts`` and ``check`` count then. False by default."""
     check: Callable[[Outcome], object] | None
     """Called with the outcome of every run; raises AssertionError for a wrong one."""
+    contracts: Sequence[Contract]
+    """What must hold of the log of every run, see :mod:`agnt5.contracts`."""
     examples: int | None
     """How many examples to draw; by default ``max_examples`` of the present profile of hypothesis.
     0 draws none, as within a test of hypothesis, which draws by itself."""
@@ -75,6 +78,10 @@ def submitted(options: Options) -> dict[str, Any]:
         if name not in Options.__annotations__:
             known = ", ".join(sorted(Options.__annotations__))
             raise ConfigurationError(f"crash_everywhere has no option {name!r}; it has: {known}")
+    for each in options.get("contracts", ()):
+        if not isinstance(each, Contract):
+            msg = f"contracts takes what agnt5.contracts makes, such as never(...), not {each!r}"
+            raise ConfigurationError(msg)
     most = options.get("most_crashes", 1)
     if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST:
         raise ConfigurationError(f"most_crashes takes a number from 1 to {_MOST}, not {most!r}")

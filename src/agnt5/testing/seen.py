@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -71,6 +71,8 @@ class Seen:
     outcome: Outcome
     recorded: str
     """The result as it lies on the log, with its types."""
+    history: Sequence[tuple[f.RunFact, int]] = ()
+    """The log of the run, with times."""
     asked: dict[Place, Asked] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     """By the name of the state or entity."""
@@ -82,7 +84,7 @@ class Seen:
 def look_at(world: World) -> Seen:
     """Look at a world that has been played to its end."""
     outcome, recorded = _ending(world)
-    seen = Seen(outcome, recorded)
+    seen = Seen(outcome, recorded, world.disk.history(RUN))
     for run_id in world.disk.log.run_ids():
         history = world.disk.history(run_id)
         for fact, _ in history:

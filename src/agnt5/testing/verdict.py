@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agnt5.contracts import Contract, Violation
 from agnt5.testing.effects import Effect, Effects, Place
 from agnt5.testing.seen import Outcome, Seen, done_by
 from agnt5.testing.world import RUN
@@ -16,7 +17,7 @@ class Problem:
     """Something that must not be."""
 
     rule: str
-    """``result``, ``effect``, ``step``, ``state``, ``end`` or ``check``."""
+    """``result``, ``effect``, ``step``, ``state``, ``end``, ``contract`` or ``check``."""
     said: str
     """What was found, in a sentence or a few lines."""
     advice: str = ""
@@ -34,11 +35,14 @@ class Rules:
     """Crashes may change which of two things comes first, and so the result."""
     check: Callable[[Outcome], object] | None = None
     """Raises AssertionError when an outcome is wrong."""
+    contracts: Sequence[Contract] = ()
+    """What must hold of the log."""
 
 
 def problems_alone(seen: Seen, rules: Rules, sinks: Mapping[str, Effects]) -> list[Problem]:
     """What is wrong about a run whatever the others did."""
     found = [*_ending(seen), *_outside_of_steps(seen), *_repeated(seen, sinks)]
+    found += _violated(seen, rules)
     if rules.check is not None and not found:
         try:
             rules.check(seen.outcome)
@@ -109,6 +113,20 @@ _ONCE = (
     'give the function recovery="fail", "ask" or verify(...), and no retries; or hand the service'
     " ctx.idempotency_key, and take the effect out of exactly_once"
 )
+
+
+def _violated(seen: Seen, rules: Rules) -> list[Problem]:
+    checked = (contract.check(seen.history).violation for contract in rules.contracts)
+    return [
+        Problem("contract", str(violation), line=_line_at(seen, violation))
+        for violation in checked
+        if violation is not None
+    ]
+
+
+def _line_at(seen: Seen, violation: Violation) -> str | None:
+    known = seen.asked.get((RUN, violation.event.key or ""))
+    return known.line if known is not None else None
 
 
 def _asked_otherwise(calm: Seen, seen: Seen) -> list[Problem]:

@@ -70,7 +70,7 @@ class Committer:
         # The last durable version of live streams. A hint: UNIQUE and a closer look decide.
         self._tails: dict[str, int] = {}
         self._connection: sqlite3.Connection | None = None
-        # Of the group that was tried last: who lost, and who was new to the log and so proves it.
+        # Of the group that is being tried: who lost, and who was new to the log and so proves it.
         self._losers: dict[Append, StoreError] = {}
         self._new: list[Append] = []
         self.commits = 0
@@ -103,7 +103,7 @@ class Committer:
             tails = self._commit_each(batch)
         self._count(batch)
         self._remember(tails, self._losers)
-        return self._losers
+        return self._settled()
 
     def landed(self, batch: Sequence[Append]) -> dict[Append, StoreError] | None:
         """Of the group whose commit has just failed: None if it is not in the log, else who lost.
@@ -119,7 +119,12 @@ class Committer:
             return None
         self._count(batch)
         self._tails.clear()
-        return self._losers
+        return self._settled()
+
+    def _settled(self) -> dict[Append, StoreError]:
+        # Appends hold on to the runs that have made them, and those may leave memory now.
+        losers, self._losers, self._new = self._losers, {}, []
+        return losers
 
     def _count(self, batch: Sequence[Append]) -> None:
         self.commits += 1
