@@ -289,13 +289,10 @@ class Runs:
         replaces: tuple[str | None, str | None],
         waiter: asyncio.Future[RunState] | None,
     ) -> str:
-        chosen = new.run_id
-        if chosen and await self.look(self.bus.log.run_row, chosen) is not None:
-            # Before it has an actor, which would get the letters of the run that has the id.
-            raise _taken(chosen)
         bus = self.bus
-        run_id = chosen or bus.ids.run_id()
-        if run_id in bus.runs:
+        run_id = new.run_id or bus.ids.run_id()
+        # Of other ids that are taken the log says so, when it is asked to begin their streams.
+        if run_id in bus.runs or bus.is_in_line(run_id):
             raise _taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
         definition = component.definition()

@@ -63,7 +63,7 @@ class Bus(Workshop):
         self._admission = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
         )
-        self.place_of = self._admission.place_of
+        self.place_of, self.is_in_line = self._admission.place_of, self._admission.waits
         self._watcher = watcher
         self._settings = settings
         self._reader = Reader(log, context)
