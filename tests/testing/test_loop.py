@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import anyio
 from hypothesis import given
@@ -41,17 +40,17 @@ def test_alarms_ring_at_their_microsecond_and_in_order(dues):
 
 
 def test_a_month_takes_no_time():
+    """In real time it would run into the limit of a test."""
+
     async def main(loop):
         await asyncio.sleep(30 * 86_400)
         with anyio.move_on_after(3600) as scope:
             await asyncio.get_running_loop().create_future()
         return scope.cancelled_caught, loop.time()
 
-    before = time.monotonic()
     (caught, now), _ = run(main)
     assert caught
     assert now == 30 * 86_400 + 3600
-    assert time.monotonic() - before < 5
 
 
 def test_time_stands_still_while_there_is_work():
