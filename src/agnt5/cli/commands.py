@@ -27,11 +27,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "completion": Entry(
         "agnt5.cli.completion_command:completion",
-        "Print the script by which a shell completes this command.",
+        "Print the script that completes agnt5 in a shell.",
     ),
     "diff": Entry(
         "agnt5.cli.travel_commands:diff",
-        "Show what has changed in a run between two of its events.",
+        "Show what has changed in a run between events.",
     ),
     "events": Entry(
         "agnt5.cli.events_command:events",
@@ -79,6 +79,6 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "state": Entry(
         "agnt5.cli.travel_commands:state",
-        "Show everything that is known of a run, as it stands or stood.",
+        "Show all that is known of a run, now or then.",
     ),
 }
