@@ -17,18 +17,33 @@ if TYPE_CHECKING:
     from agnt5.archive import Imported
     from agnt5.client import AsyncClient
     from agnt5.histories import Counts
+    from agnt5.history_forms import Form
 
 _STANDARD = "-"
+
+_form = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "parquet"]),
+    help="The form of the file.  [default: what its name says, else jsonl]",
+)
 
 
 @click.command("export")
 @click.argument("file")
 @click.argument("run_ids", metavar="[RUN]...", nargs=-1)
+@_form
 @run_filters
 @store_option
 @json_option
 def export(
-    store: str | None, file: str, run_ids: tuple[str, ...], *, as_json: bool, **filters: Any
+    store: str | None,
+    file: str,
+    run_ids: tuple[str, ...],
+    form: Form | None,
+    *,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """Write the histories of runs to a file, whole or not at all.
 
@@ -44,7 +59,7 @@ def export(
 
     async def ask(client: AsyncClient) -> Counts:
         chosen = [await run_of(client, each) for each in run_ids] or None
-        return await client.export_runs(destination, chosen, **given(filters))
+        return await client.export_runs(destination, chosen, form=form, **given(filters))
 
     try:
         counts = look(store, ask)
@@ -76,6 +91,7 @@ def export(
     type=click.IntRange(min=1),
     help="Refuse a larger file, as all of it is held in memory.  [default: 256 MiB]",
 )
+@_form
 @click.option("--create", is_flag=True, help="Make the store if it is not there.")
 @store_option
 @json_option
@@ -84,6 +100,7 @@ def import_(
     file: str,
     unfinished: Literal["suspend", "start"],
     max_bytes: int | None,
+    form: Form | None,
     *,
     create: bool,
     as_json: bool,
@@ -96,7 +113,7 @@ def import_(
     limit = {} if max_bytes is None else {"max_bytes": max_bytes}
 
     async def ask(client: AsyncClient) -> Imported:
-        return await client.import_runs(source, unfinished=unfinished, **limit)
+        return await client.import_runs(source, unfinished=unfinished, form=form, **limit)
 
     try:
         done = operate(store, ask, create=create)
