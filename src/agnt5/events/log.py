@@ -12,6 +12,7 @@ from typing import Protocol
 
 from agnt5.events.index import IndexChange, RunIndex
 from agnt5.events.query import EventQuery
+from agnt5.events.vault import DataKey
 from agnt5.exceptions import StoreError
 
 
@@ -74,6 +75,8 @@ class Append:
     volatile: bool = False
     """The first of a stream that nobody wants on a disk: it, and what follows, may stay in memory.
     """
+    data_keys: Sequence[DataKey] = ()
+    """What its facts are encrypted with, if that may not be on the disk yet: written with them."""
 
 
 Sink = Callable[[Sequence[Append]], None]

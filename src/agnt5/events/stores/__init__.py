@@ -6,14 +6,17 @@ store is opened, because the ``eventsourcing`` library under them patches ``data
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from agnt5.exceptions import ConfigurationError
+from agnt5.privacy_errors import EncryptionKeyError
 
 if TYPE_CHECKING:
     from agnt5.events.log import EventLog
     from agnt5.events.stores.memory import MemoryLog
+    from agnt5.events.stores.passing import StoreLog
     from agnt5.events.stores.sqlite import SqliteLog
+    from agnt5.keyring import Keyring
 
 _FORMS = (
     "memory:// (forgets with the process), sqlite:///relative/path.db (three slashes), "
@@ -37,6 +40,37 @@ def open_store(
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")
+
+
+def encrypted(log: EventLog, keyring: Keyring | None, now: int, *, readonly: bool) -> EventLog:
+    """The same log, encrypted with these keys. Without keys a log that needs them is refused.
+
+    Args:
+        log: A log of our own stores, not encrypted yet.
+        keyring: The keys; None: none.
+        now: Microseconds since the epoch.
+        readonly: Only to look. Without keys that is allowed: some things are in clear.
+
+    Raises:
+        EncryptionKeyError: When a key that the store needs is missing, or is another one.
+        ConfigurationError: When this kind of log cannot be encrypted.
+    """
+    vault = getattr(log, "vault", None)
+    if keyring is None:
+        if vault is None or readonly:
+            return log
+        for key in vault.masters():
+            msg = (
+                f"this store is encrypted (with master key {key.master!r}), and was opened without"
+                " keys. Give Runtime(encryption=Keyring(...)), or set AGNT5_ENCRYPTION_KEYS."
+            )
+            raise EncryptionKeyError(msg, key.master)
+        return log
+    if vault is None:
+        raise ConfigurationError(f"a {type(log).__name__} keeps no data keys: encrypt another store")
+    from agnt5.events.stores.sealed import SealedLog  # noqa: PLC0415 - seldom used
+
+    return SealedLog(cast("StoreLog", log), keyring, now=now, readonly=readonly)
 
 
 def beside_memory(log: EventLog) -> EventLog:

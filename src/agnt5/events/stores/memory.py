@@ -21,6 +21,7 @@ from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.memory_vault import MemoryVault
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
 logger = logging.getLogger("agnt5.store")
@@ -39,6 +40,7 @@ class MemoryLog:
         self.commits = 0
         self.events_written = 0
         self.recorder = POPOApplicationRecorder()
+        self.vault = MemoryVault(self._facts_of)
         self._tails: dict[str, int] = {}
         self._facts: list[StoredFact] = []  # the one at place n has position n + 1
         self._runs: dict[str, RunRow] = {}
@@ -175,6 +177,8 @@ class MemoryLog:
                 raw.step,
             )
             events.append(_Event(append.stream, version, raw.topic, raw.state, fact))
+        for key in append.data_keys:
+            self.vault.put(key)
         if events:
             self.recorder.insert_events(events)
             self._tails[append.stream] = version
@@ -235,6 +239,10 @@ class MemoryLog:
                 for fact in self._asked(query)
             )
         )
+
+    def _facts_of(self, streams: Sequence[str]) -> list[StoredFact]:
+        wanted = set(streams)
+        return [fact for fact in self._facts if fact.stream in wanted]
 
     def _asked(self, query: EventQuery) -> Iterator[StoredFact]:
         facts = self._facts[query.after : query.upto]

@@ -29,6 +29,7 @@ from agnt5.events.stores.sqlite_schema import (
     make_folder,
     migrate,
 )
+from agnt5.events.stores.sqlite_vault import SqliteVault, scrub
 from agnt5.events.stores.sqlite_writer import Writer
 from agnt5.exceptions import (
     ConfigurationError,
@@ -87,6 +88,7 @@ class SqliteLog:
             make_file(self.path)
             migrate(self._committer.connection, self.path)
             self._committer.claim(STORE_SCOPE, self.owner, adopt=True)
+            scrub(self._committer)
         except sqlite3.Error as error:
             self._abort()
             raise translate(error, self.path) from error
@@ -115,6 +117,11 @@ class SqliteLog:
         """The library's view of the log, to read notifications from. Do not insert with it."""
         self._check_process()
         return self._recorder
+
+    @property
+    def vault(self) -> SqliteVault:
+        """The data keys of an encrypted store."""
+        return SqliteVault(self._reading(), self._committer, self._call)
 
     # Writing
 
@@ -253,6 +260,7 @@ class SqliteLog:
         return self._writer
 
     def _call(self, work: Callable[[], T]) -> T:
+        """Do something on the write connection, between two groups of appends."""
         answer: list[T] = []
         try:
             self._writing().call(lambda: answer.append(work()))

@@ -17,6 +17,7 @@ from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Chain
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
+from agnt5.events.stores.sqlite_keys import keep_keys
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
 from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
@@ -155,6 +156,12 @@ class Committer:
             _write_changes(connection, changes)
 
     @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """One transaction of something else than appends. Raises as :meth:`commit`."""
+        with self._transaction() as connection:
+            yield connection
+
+    @contextmanager
     def _transaction(self, *, fenced: bool = True) -> Generator[sqlite3.Connection, None, None]:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
@@ -199,6 +206,8 @@ class Committer:
                     raise _DoubtError
                 tails[stream] = _add_facts(facts, append)
                 changes += append.changes
+                if append.data_keys:
+                    keep_keys(connection, append.data_keys)
             self._recorder.insert_facts(connection, facts)
             _write_changes(connection, changes)
             self._new = list(batch)
@@ -249,6 +258,7 @@ class Committer:
             raise VersionConflictError(append.stream, append.after)
         facts: list[SqlValue] = []
         _add_facts(facts, append)
+        keep_keys(connection, append.data_keys)
         self._recorder.insert_facts(connection, facts)
         _write_changes(connection, append.changes, one_by_one=True)
         self._new.append(append)

@@ -28,6 +28,7 @@ def _words(statuses: tuple[str, ...]) -> str:
 IS_RUNNABLE = f"parked=0 AND status IN {_words(_RUNNABLE)}"
 IS_SUSPENDED = "status='suspended'"
 IS_OWING = "owes=1"
+IS_UNSCRUBBED = "shredded_at IS NOT NULL AND is_scrubbed=0"
 IS_WAITING = f"parked=1 AND wake_at IS NOT NULL AND status IN {_words(UNFINISHED)}"
 
 EVENT_COLUMNS = (
@@ -103,7 +104,26 @@ _V2 = (
 
 _V3 = (INDEX, *VIEWS)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
+_V4 = (
+    # What is wrapped never moves to another page as long as rows are only added at the end, so that
+    # no copy of it is left behind when it is overwritten.
+    "CREATE TABLE data_keys (n INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+    "subject TEXT, master TEXT NOT NULL, wrapped BLOB NOT NULL, created_at INTEGER NOT NULL, "
+    "shredded_at INTEGER, is_scrubbed INTEGER NOT NULL DEFAULT 0)",
+    "CREATE INDEX data_keys_subject ON data_keys(subject, n)",
+    "CREATE INDEX data_keys_master ON data_keys(master, n) WHERE shredded_at IS NULL",
+    f"CREATE INDEX data_keys_unscrubbed ON data_keys(n) WHERE {IS_UNSCRUBBED}",
+    # The hash chain, see sqlite_chain. A fact without a hash is of before it began.
+    "ALTER TABLE stored_events ADD COLUMN hash BLOB",
+    "CREATE TABLE chain_begun (n INTEGER PRIMARY KEY CHECK (n=1), at INTEGER NOT NULL, "
+    "position INTEGER NOT NULL)",
+    "CREATE TABLE chain_heads (seq INTEGER PRIMARY KEY, position INTEGER NOT NULL, "
+    "body BLOB NOT NULL, signer TEXT NOT NULL, signature BLOB NOT NULL)",
+    "CREATE TABLE chain_tombstones (stream TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, "
+    "hash BLOB, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
