@@ -106,6 +106,18 @@ class RunIndex(Protocol):
         """Rows, the newest (greatest id) first; ``before`` is an id to go on from."""
         ...
 
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs with a ``finished_at`` before a time, in id order; ``after`` is an id."""
+        ...
+
     def run_ids(self) -> list[str]:
         """Every run id that the log has a stream of (read from the log itself), in id order.
 

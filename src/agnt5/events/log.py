@@ -6,11 +6,12 @@ is handed over with :meth:`EventLog.append` and answered later through ``Append.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agnt5.events.index import IndexChange, RunIndex
+from agnt5.events.index import IndexChange, KeyBinding, RunIndex, RunRow
 from agnt5.events.query import EventQuery
 from agnt5.events.vault import DataKey
 from agnt5.exceptions import StoreError
@@ -83,6 +84,70 @@ Sink = Callable[[Sequence[Append]], None]
 """Takes a group of settled appends, from the log's own thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A run that is to be forgotten, with all that is recorded of it."""
+
+    stream: str
+    version: int
+    """Where the stream must end; one that has gone on is left as it is."""
+    keys: Sequence[str] = ()
+    """Scopes of its keys. Each is given up if it names this run, and left if it names another."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSize:
+    """How much is recorded of one stream."""
+
+    stream: str
+    facts: int
+    size: int
+    """Bytes of what its facts say, without their columns."""
+
+
+class LogView(Protocol):
+    """A log and its index as of one moment, whatever is written meanwhile. For one thread.
+
+    What iterates reads as it goes: nothing here holds the whole log in memory.
+    """
+
+    def facts(self, streams: Sequence[str] | None = None) -> Iterator[StoredFact]:
+        """The facts of these streams, or of all, ordered by stream and then by version."""
+        ...
+
+    def read(self, stream: str, *, upto: int | None = None) -> list[StoredFact]:
+        """The facts of one stream, up to a version."""
+        ...
+
+    def run_rows(self) -> Iterator[RunRow]:
+        """Every row of the index, in id order."""
+        ...
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """One of them."""
+        ...
+
+    def key_bindings(self) -> Iterator[KeyBinding]:
+        """Every key, in the order of the scopes."""
+        ...
+
+    def key_binding(self, scope: str) -> KeyBinding | None:
+        """One of them."""
+        ...
+
+    def repeated(self) -> Iterator[str]:
+        """Event ids that more than one fact has, in order."""
+        ...
+
+    def sizes(self, limit: int) -> list[StreamSize]:
+        """The streams of which most is recorded, in bytes; the largest first, then in order."""
+        ...
+
+    def damages(self) -> list[str]:
+        """What the storage itself finds wrong with what it holds, a sentence each."""
+        ...
+
+
 class EventLog(RunIndex, Protocol):
     """Where facts are kept. Reads may block and may be called from any thread."""
 
@@ -109,7 +174,10 @@ class EventLog(RunIndex, Protocol):
         ...
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
+        """The highest position that any fact was given; 0 if there never was one.
+
+        What is forgotten takes its positions along: none is ever used again.
+        """
         ...
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
@@ -121,6 +189,22 @@ class EventLog(RunIndex, Protocol):
 
     def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
         """How many facts are asked for, by one of ``GROUPS``; without one, all under None."""
+        ...
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys, in one transaction. Blocks until it is durable.
+
+        Returns the streams that are gone, in the order of the removals: those that ended where they
+        had to. A caller sees to it that nothing extends them meanwhile.
+
+        Raises:
+            StaleEpochError: When this owner has lost the store.
+            StoreError: When it cannot be written. Nothing was deleted.
+        """
+        ...
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment. Blocks nobody; held long, it lets a store grow."""
         ...
 
     def close(self) -> None:

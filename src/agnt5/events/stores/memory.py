@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
 
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.memory_look import MemoryView, ended_of
 from agnt5.events.stores.memory_vault import MemoryVault
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
@@ -42,7 +46,8 @@ class MemoryLog:
         self.recorder = POPOApplicationRecorder()
         self.vault = MemoryVault(self._facts_of)
         self._tails: dict[str, int] = {}
-        self._facts: list[StoredFact] = []  # the one at place n has position n + 1
+        self._facts: list[StoredFact] = []  # by position
+        self._highest = 0
         self._runs: dict[str, RunRow] = {}
         self._keys: dict[str, KeyBinding] = {}
         self._leases: dict[str, Lease] = {}
@@ -96,6 +101,26 @@ class MemoryLog:
             except StoreError:
                 self._runs, self._keys = before
                 raise
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys."""
+        with self._lock:
+            if self._closed:
+                raise StoreError("The log in memory is closed.")
+            self._check_lease()
+            gone = [each for each in removals if self._tails.get(each.stream) == each.version]
+            for each in gone:
+                del self._tails[each.stream]
+                self._runs.pop(each.stream, None)
+                for scope in each.keys:
+                    bound = self._keys.get(scope)
+                    if bound is not None and bound.run_id == each.stream:
+                        del self._keys[scope]
+            self._facts = [fact for fact in self._facts if fact.stream in self._tails]
+            # The library's recorder cannot delete, so it begins anew.
+            self.recorder = POPOApplicationRecorder()
+            self.recorder.insert_events([_event_of(fact) for fact in self._facts])
+            return [each.stream for each in gone]
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch, as on a SQLite store."""
@@ -162,7 +187,7 @@ class MemoryLog:
                 _bind(keys, change)
 
     def _insert(self, append: Append) -> None:
-        position, version = len(self._facts), append.after
+        position, version = self._highest, append.after
         events: list[_Event] = []
         for raw in append.facts:
             position, version = position + 1, version + 1
@@ -176,13 +201,14 @@ class MemoryLog:
                 raw.event_id,
                 raw.step,
             )
-            events.append(_Event(append.stream, version, raw.topic, raw.state, fact))
+            events.append(_event_of(fact))
         for key in append.data_keys:
             self.vault.put(key)
         if events:
             self.recorder.insert_events(events)
             self._tails[append.stream] = version
             self._facts += [event.fact for event in events]
+            self._highest = position
         self.events_written += len(events)
         self._apply(append.changes)
 
@@ -223,8 +249,8 @@ class MemoryLog:
         return None
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
-        return len(self._facts)
+        """The highest position that any fact was given; 0 if there never was one."""
+        return self._highest
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
         """The first facts that are asked for."""
@@ -245,7 +271,10 @@ class MemoryLog:
         return [fact for fact in self._facts if fact.stream in wanted]
 
     def _asked(self, query: EventQuery) -> Iterator[StoredFact]:
-        facts = self._facts[query.after : query.upto]
+        facts = self._facts
+        begin = bisect_right(facts, query.after, key=_position_of)
+        end = None if query.upto is None else bisect_right(facts, query.upto, key=_position_of)
+        facts = facts[begin:end]
         for fact in reversed(facts) if query.backward else facts:
             if matches(query, fact, self._runs.get(fact.stream)):
                 yield fact
@@ -311,6 +340,24 @@ class MemoryLog:
         ]
         return rows[:limit]
 
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs with a ``finished_at`` before a time, in id order."""
+        found = ended_of(self._sorted(), before, component, status, after)
+        return list(islice(found, limit))
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment."""
+        with self._lock:
+            return nullcontext(MemoryView(self._facts, self._runs, self._keys))
+
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""
         with self._lock:
@@ -335,6 +382,13 @@ class MemoryLog:
             for row in self._sorted()
             if row.parked and row.wake_at is not None and row.status in UNFINISHED
         )
+
+
+_position_of = attrgetter("position")
+
+
+def _event_of(fact: StoredFact) -> _Event:
+    return _Event(fact.stream, fact.version, fact.topic, fact.state, fact)
 
 
 def _bind(keys: dict[str, KeyBinding], binding: KeyBinding) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import Lease, Leases
-from agnt5.events.log import Append, EventLog, Sink, StoredFact
+from agnt5.events.log import Append, EventLog, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.vault import Vault
 
@@ -43,6 +44,10 @@ class PassingLog:
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Drop every index row and write these."""
         self._log.rebuild(rows)
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys."""
+        return self._log.forget(removals)
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch."""
@@ -131,6 +136,24 @@ class PassingLog:
             limit=limit,
             before=before,
         )
+
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs with a ``finished_at`` before a time, in id order."""
+        return self._log.ended(
+            before, component=component, status=status, after=after, limit=limit
+        )
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment."""
+        return self._log.view()
 
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""

@@ -11,16 +11,18 @@ import base64
 import binascii
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, RawFact, Sink, StoredFact
+from agnt5.events.log import Append, LogView, RawFact, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
 from agnt5.events.sealing import bound, clear_part, enveloped, marked, opened
 from agnt5.events.stores.data_keys import DataKeys, OpenKey, Recent
 from agnt5.events.stores.passing import PassingLog, StoreLog
+from agnt5.events.stores.sealed_view import SealedView
 from agnt5.events.vault import DataKey
 from agnt5.exceptions import StoreCorruptError, StoreError
 from agnt5.keyring import NONCE_BYTES, Keyring
@@ -184,8 +186,12 @@ class SealedLog(PassingLog):
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""
         found = self.inner.key_binding(scope)
-        if found is None or not found.input_digest.startswith(_DIGEST):
+        return None if found is None else self._unsealed_binding(found)
+
+    def _unsealed_binding(self, found: KeyBinding) -> KeyBinding:
+        if not found.input_digest.startswith(_DIGEST):
             return found
+        scope = found.scope
         name, _, text = found.input_digest.removeprefix(_DIGEST).partition(":")
         key = self.keys.named(name, found.run_id)
         if not isinstance(key, OpenKey):
@@ -240,6 +246,12 @@ class SealedLog(PassingLog):
                 counts[None if by is None else group_of(by, fact, row)] += 1
             after = page[-1].position
         return dict(counts)
+
+    @contextmanager
+    def view(self) -> Generator[LogView, None, None]:
+        """Look at everything as of one moment."""
+        with self.inner.view() as view:
+            yield SealedView(view, self._unsealed, self._unsealed_binding)
 
     def _is_by(self, query: EventQuery, fact: StoredFact) -> bool:
         if fact.state.startswith(b'{"shredded":'):

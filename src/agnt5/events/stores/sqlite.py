@@ -10,16 +10,17 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
+from agnt5.events.stores.sqlite_look import look
 from agnt5.events.stores.sqlite_reader import Reader
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
 from agnt5.events.stores.sqlite_schema import (
@@ -74,7 +75,7 @@ class SqliteLog:
         self._closed = False
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
-        mode = _look_mode(self.path) if readonly else "rw"
+        mode = self._mode = _look_mode(self.path) if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
         self._committer = Committer(self.path, durability, self._recorder)
@@ -137,6 +138,10 @@ class SqliteLog:
         """Drop every index row and write these, in one transaction."""
         self._call(lambda: self._committer.rebuild(rows))
 
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys, in one transaction."""
+        return self._call(lambda: self._committer.forget(removals))
+
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch.
 
@@ -182,7 +187,7 @@ class SqliteLog:
         return self._reading().last(stream)
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
+        """The highest position that any fact was given; 0 if there never was one."""
         return self._reading().position()
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
@@ -233,6 +238,18 @@ class SqliteLog:
         """Rows, the newest (greatest id) first."""
         return self._reading().list_runs(status, component, parent_run_id, limit, before)
 
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs with a ``finished_at`` before a time, in id order."""
+        return self._reading().ended(before, component, status, after, limit)
+
     def run_ids(self) -> list[str]:
         """Every stream of the log, in id order."""
         return self._reading().run_ids()
@@ -240,6 +257,11 @@ class SqliteLog:
     def other_streams(self) -> list[str]:
         """Every stream that is no run's, in order."""
         return self._reading().other_streams()
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment."""
+        self._reading()
+        return look(self.path, self._mode)
 
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""

@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Chain
+from agnt5.events.log import Append, Chain, Removal
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_keys import keep_keys
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
@@ -38,6 +38,9 @@ _RELEASE = "UPDATE leases SET owner='' WHERE scope=? AND owner=? AND epoch=?"
 _STANDS = "SELECT 1 FROM leases WHERE scope=? AND owner=? AND epoch=?"
 _TAIL = "SELECT coalesce(max(originator_version), 0) FROM stored_events WHERE originator_id=?"
 _EVENT_ID = "SELECT event_id FROM stored_events WHERE originator_id=? AND originator_version=?"
+
+_FORGET = ("DELETE FROM stored_events WHERE originator_id=?", "DELETE FROM runs WHERE run_id=?")
+_GIVE_UP = "DELETE FROM idempotency_keys WHERE scope=? AND run_id=?"
 
 _run_values = attrgetter(*RUN_COLUMNS)
 
@@ -154,6 +157,21 @@ class Committer:
             connection.execute("DELETE FROM runs")
             connection.execute("DELETE FROM idempotency_keys")
             _write_changes(connection, changes)
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys, in one transaction."""
+        with self._transaction() as connection:
+            gone = [each for each in removals if each.version and self._ends(each)]
+            for each in gone:
+                for statement in _FORGET:
+                    connection.execute(statement, (each.stream,))
+                connection.executemany(_GIVE_UP, [(scope, each.stream) for scope in each.keys])
+        for each in gone:
+            self._tails.pop(each.stream, None)
+        return [each.stream for each in gone]
+
+    def _ends(self, removal: Removal) -> bool:
+        return self._tail(removal.stream) == removal.version
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection, None, None]:

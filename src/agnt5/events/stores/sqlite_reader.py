@@ -130,9 +130,10 @@ class Reader:
         return next(iter(_facts(self.rows(_LAST, (stream,)))), None)
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
-        last = self.rows("SELECT max(rowid) FROM stored_events")[0][0]
-        return int(last or 0)
+        """The highest position that any fact was given; 0 if there never was one."""
+        # Not max(rowid): what was forgotten counts.
+        found = self.rows("SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
+        return int(found[0][0] or 0) if found else 0
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
         """The first facts that are asked for."""
@@ -201,6 +202,22 @@ class Reader:
         where = " AND ".join(condition for condition, _ in given)
         sql = f"{_RUN}{'WHERE ' + where if where else ''} ORDER BY run_id DESC LIMIT ?"
         return _run_rows(self.rows(sql, (*(value for _, value in given), limit)))
+
+    def ended(
+        self, before: int, component: str | None, status: str | None, after: str, limit: int
+    ) -> list[RunRow]:
+        """Rows of runs that ended before a time, in id order."""
+        # By the key: no sort, and no other index that each end of a run would have to pay for.
+        sql, values = f"{_RUN}WHERE finished_at<? AND run_id>?", list[SqlValue]([before, after])
+        for column, value in (("component", component), ("status", status)):
+            if value is not None:
+                sql += f" AND {column}=?"
+                values.append(value)
+        return _run_rows(self.rows(f"{sql} ORDER BY run_id LIMIT ?", (*values, limit)))
+
+    def run_rows(self, after: str, limit: int) -> list[RunRow]:
+        """A page of every row, in id order."""
+        return _run_rows(self.rows(_RUN + "WHERE run_id>? ORDER BY run_id LIMIT ?", (after, limit)))
 
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""

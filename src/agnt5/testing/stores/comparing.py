@@ -70,9 +70,6 @@ def same_streams(store: Store, model: Model) -> dict[str, list[StoredFact]]:
             same_window(store, model, stream, after, upto, limit)
         same_window(store, model, stream, len(facts) // 2, None, 1)
     same("reads", f"last({_NOBODY!r})", store.last(_NOBODY), None)
-    if not model.volatile:  # which of two logs side by side they are in is not known
-        positions = [fact.position for facts in found.values() for fact in facts]
-        same("positions", "position()", store.position(), max(positions, default=0))
     same("reads", "run_ids()", store.run_ids(), model.run_ids())
     same("reads", "other_streams()", store.other_streams(), model.other_streams())
     return found
@@ -110,6 +107,8 @@ def same_index(store: Store, model: Model, moments: Sequence[int]) -> None:
     same("index", "runnable()", store.runnable(), model.runnable())
     same("index", "suspended()", store.suspended(), model.suspended())
     same("index", "owing()", store.owing(), model.owing())
+    for before in (3, 4):
+        same("index", f"ended({before})", store.ended(before), model.ended(before))
     for now in moments:
         _same_wakes(store, model, now)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, Chain, RawFact
+from agnt5.events.log import Append, Chain, RawFact, Removal
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
 
@@ -98,6 +98,19 @@ class Model:
         self.rows.pop(stream, None)
         self.keys = {scope: key for scope, key in self.keys.items() if key.run_id != stream}
 
+    def remove(self, removals: Sequence[Removal]) -> list[str]:
+        """Streams that end where they must are gone, with their rows and those keys of theirs."""
+        gone = [
+            each for each in removals if each.version and self.tail(each.stream) == each.version
+        ]
+        for each in gone:
+            del self.streams[each.stream]
+            self.rows.pop(each.stream, None)
+            for scope in each.keys:
+                if scope in self.keys and self.keys[scope].run_id == each.stream:
+                    del self.keys[scope]
+        return [each.stream for each in gone]
+
     def new_life(self) -> None:
         """The store was opened again: it is owned again, and the chains of before are no more."""
         self.fenced = False
@@ -174,6 +187,23 @@ class Model:
             if parent_run_id is not None and row.parent_run_id != parent_run_id:
                 continue
             found.append(row)
+        return found[:limit]
+
+    def ended(
+        self,
+        before: int,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs that ended before a time, in id order."""
+        found: list[RunRow] = []
+        for run_id, row in sorted(self.rows.items()):
+            is_over = row.finished_at is not None and row.finished_at < before
+            is_meant = component in (None, row.component) and status in (None, row.status)
+            if is_over and is_meant and run_id > after:
+                found.append(row)
         return found[:limit]
 
     def run_ids(self) -> list[str]:

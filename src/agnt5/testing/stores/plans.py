@@ -166,6 +166,8 @@ groups = st.lists(puts, min_size=1, max_size=5)
 """What is handed over in one call."""
 subsets = st.sampled_from([(), RUNS[:1], RUNS[1:2], RUNS, STREAMS]).map(frozenset)
 """Some of the streams."""
+scopes = st.sampled_from([(), ("k",), ("k", "l", "vk", "none")])
+"""Some of the keys."""
 
 # Many conditions at once leave nothing to find.
 _MOSTLY = (None,) * 8

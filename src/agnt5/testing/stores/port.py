@@ -96,6 +96,8 @@ LAWS = {
     "positions": "Positions grow in the order of the writes and are never used twice.",
     "index": "The index answers what the changes that were written with the facts say.",
     "rebuild": "The index can be dropped and written again, whole or not at all.",
+    "forget": "A run is forgotten with its row and the keys that name it, whole or not at all.",
+    "view": "A view shows all facts, rows and keys as of one moment.",
     "owner": "Only the owner with the last epoch writes, and epochs only grow.",
     "trouble": "In trouble what is from the edge fails at once and the rest waits.",
     "close": "To close is to settle all that was handed over, and twice is as good as once.",
