@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from agnt5.events.codec import decode_fact
 from agnt5.events.index import RunRow
 from agnt5.events.log import StoredFact
 from agnt5.events.projections import status_of
 from agnt5.events.run.facts import RunQueued
 from agnt5.events.run.state import RunState
+from agnt5.events.shredded import decode_shown
 from agnt5.events.vocabulary import PublicEvent, public_events
 from agnt5.payloads import decode, decode_error
 from agnt5.responses import (
@@ -132,7 +132,7 @@ def status_response(row: RunRow) -> StatusResponse:
 
 def events_response(row: RunRow, stored: Sequence[StoredFact]) -> EventsResponse:
     """The recorded events of a run, in the public vocabulary."""
-    facts = [decode_fact(fact) for fact in stored]
+    facts = [decode_shown(fact) for fact in stored]
     items = [
         event
         for origin, events in zip(stored, public_events(row.kind, facts), strict=True)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_histories import Archiving, AsyncArchiving
 from agnt5.client_outside import AsyncOutside, Outside
+from agnt5.client_privacy import AsyncGuarding, Guarding
 from agnt5.client_queries import AsyncQuerying, Querying
 from agnt5.client_streams import AsyncStreaming, Streaming
 from agnt5.client_travel import AsyncTravel, Travel
@@ -19,7 +20,7 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel):
+class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel, Guarding):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -228,6 +229,7 @@ class AsyncClient(
     AsyncArchiving,
     AsyncQuerying,
     AsyncTravel,
+    AsyncGuarding,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
+    from agnt5.privacy_desk import PrivacyDesk
     from agnt5.runs import Runs
     from agnt5.time_travel import TimeTravel
 
@@ -41,3 +42,10 @@ class Desks:
         from agnt5.time_travel import TimeTravel  # noqa: PLC0415 - see above
 
         return TimeTravel(self.runs)
+
+    @cached_property
+    def privacy(self) -> PrivacyDesk:
+        """Rotates keys, shreds, and checks the hash chain."""
+        from agnt5.privacy_desk import PrivacyDesk  # noqa: PLC0415 - see above
+
+        return PrivacyDesk(self.runs)

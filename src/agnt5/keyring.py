@@ -24,6 +24,7 @@ KEYS_VARIABLE = "AGNT5_ENCRYPTION_KEYS"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 """96 random bits. Every run has its own key, so no key comes near the 2**32 messages of AES-GCM."""
+TAG_BYTES = 16
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 

@@ -15,13 +15,13 @@ from agnt5.actors.bus import Bus
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import Watcher
 from agnt5.answers import events_response, maybe, response_of, status_response, when
-from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import EventLog
 from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, fold
+from agnt5.events.shredded import show_history
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -231,11 +231,11 @@ class Runs:
     def _answer(log: EventLog, row: RunRow) -> RunResponse:
         run_id = row.run_id
         if row.finished_at is None:
-            return response_of(fold(run_id, decode_history(log.read(run_id))))
+            return response_of(fold(run_id, show_history(log.read(run_id))))
         # What a finished run answers with is in its first and its last fact.
         last = log.last(run_id)
         ends = [*log.read(run_id, upto=1), *([last] if last else [])]
-        state = fold(run_id, decode_history(ends))
+        state = fold(run_id, show_history(ends))
         state.started_at = row.started_at
         return response_of(state)
 

@@ -26,17 +26,20 @@ from agnt5.crossing import ask_from_afar
 from agnt5.desks import Desks
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
-from agnt5.events.stores import beside_memory, open_store
-from agnt5.exceptions import RuntimeClosedError
+from agnt5.events.stores import beside_memory, encrypted, open_store
+from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
+from agnt5.keyring import Keyring
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
+from agnt5.runtime_privacy import privacy_of
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
+from agnt5.signing import HashChain
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
@@ -49,6 +52,11 @@ T = TypeVar("T")
 def store_url(store: str | None) -> str:
     """The store that is meant: the argument, else ``AGNT5_STORE``, else a file under ``.agnt5``."""
     return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+
+
+def named_or_given(store: str | EventLog | None) -> tuple[str, EventLog | None]:
+    """The address of a store that is to be opened, or a log that is open already."""
+    return (store_url(store), None) if isinstance(store, str | None) else ("", store)
 
 
 class Runtime(Desks):
@@ -78,6 +86,10 @@ class Runtime(Desks):
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
         contracts: What must hold of every run, see :mod:`agnt5.contracts`.
         on_violation: Called with each violation, on the runtime's loop; it must not block.
+        encryption: The keys with which payloads are encrypted, see :class:`agnt5.Keyring`; by
+            default those in ``AGNT5_ENCRYPTION_KEYS``, if it is set.
+        chain: Begin a hash chain over every run, see :class:`agnt5.HashChain`; True for one without
+            signed heads. A chain that a store has goes on by itself.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -99,6 +111,7 @@ class Runtime(Desks):
     loop: asyncio.AbstractEventLoop | None = None
     _bus: Bus | None = None
     _undo: Callable[[], None] | None = None
+    _thread = _pid = 0
 
     def __init__(
         self,
@@ -120,9 +133,11 @@ class Runtime(Desks):
         max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
         contracts: Iterable[Contract] = (),
         on_violation: OnViolation | None = None,
+        encryption: Keyring | None = None,
+        chain: HashChain | bool | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.store = store_url(store) if isinstance(store, str | None) else ""
+        self.store, self._log = named_or_given(store)
         self.settings = Settings(
             durability,
             grace,
@@ -135,8 +150,8 @@ class Runtime(Desks):
             default_timeout_ms,
             several(queues),
         )
+        self._defaults = step_defaults(default_retries, default_backoff)
         self._default_policy = retry_policy(default_retries)
-        self._step_defaults = step_defaults(default_retries, default_backoff)
         super().__init__(Runs(self.settings.queues, strict_idempotency=strict_idempotency))
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
@@ -144,9 +159,8 @@ class Runtime(Desks):
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
-        self._log: EventLog | None = None if isinstance(store, str | None) else store
+        self._secrets = privacy_of(encryption, chain)
         self._clock = clock or SystemClock()
-        self._thread = self._pid = 0
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -172,10 +186,13 @@ class Runtime(Desks):
         if self._bus is not None:
             msg = "this runtime is open already"
             raise RuntimeClosedError(msg)
-        settings = self.settings
         log = self._log
         if log is None:
-            log = await asyncio.to_thread(open_store, self.store, durability=settings.durability)
+            log = await asyncio.to_thread(self._open_store)
+        elif self._secrets.chain is not None:
+            raise ConfigurationError("chain is for a store that the runtime opens by its address")
+        elif self._secrets.keyring is not None:
+            log = encrypted(log, self._secrets.keyring, self._clock.now(), readonly=False)
         self._log = log
         self.loop = asyncio.get_running_loop()
         self._thread, self._pid = threading.get_ident(), os.getpid()
@@ -188,6 +205,15 @@ class Runtime(Desks):
             self._log = None
             raise
         open_runtimes.append(self)
+
+    def _open_store(self) -> EventLog:
+        secrets = self._secrets
+        log = open_store(self.store, durability=self.settings.durability, chain=secrets.chain)
+        try:
+            return encrypted(log, secrets.keyring, self._clock.now(), readonly=False)
+        except BaseException:
+            log.close()
+            raise
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
@@ -204,9 +230,7 @@ class Runtime(Desks):
             clock=self._clock,
             context=context,
             settings=BusSettings(
-                RunSettings(
-                    int(settings.park_after * 1e6), settings.stall_limit, self._step_defaults
-                ),
+                RunSettings(int(settings.park_after * 1e6), settings.stall_limit, self._defaults),
                 settings.max_active_runs,
                 settings.threads,
                 settings.queues,
@@ -303,9 +327,23 @@ class Runtime(Desks):
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
-def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
-    """Open a store without executing anything; ``readonly``: another process may have it open."""
-    return open_store(store_url(store), readonly=readonly)
+def open_log(
+    store: str | None = None, *, readonly: bool = False, encryption: Keyring | None = None
+) -> EventLog:
+    """Open a store without executing anything; ``readonly``: another process may have it open.
+
+    Args:
+        store: As for :class:`Runtime`.
+        readonly: Only to look. Without keys, what is encrypted cannot be read then.
+        encryption: As for :class:`Runtime`.
+    """
+    keyring = privacy_of(encryption, None).keyring
+    log = open_store(store_url(store), readonly=readonly)
+    try:
+        return encrypted(log, keyring, SystemClock().now(), readonly=readonly)
+    except BaseException:
+        log.close()
+        raise
 
 
 def rebuild_index(store: str | None = None) -> int:

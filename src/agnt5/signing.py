@@ -89,6 +89,19 @@ def verifies(public: str, message: bytes, signature: bytes) -> bool:
     return True
 
 
+def is_signed(public: str, message: bytes, signature: bytes) -> bool:
+    """As :func:`verifies`, of a public key that may be none: then nothing is signed with it.
+
+    Raises:
+        ConfigurationError: When `cryptography` is not installed.
+    """
+    _ed25519()
+    try:
+        return verifies(public, message, signature)
+    except ConfigurationError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class HashChain:
     """How a store is made tamper-evident. Once begun, the chain of a store goes on for good.

@@ -2,7 +2,12 @@
 
 ::
 
-    {"encrypted":"DATA KEY","component":"pay","input":{"encrypted":"DATA KEY"},"sealed":"BASE64"}
+    {
+        "encrypted": "DATA KEY",
+        "component": "pay",
+        "input": {"encrypted": "DATA KEY"},
+        "sealed": "BASE64",
+    }
 
 What is sealed is the fact's own bytes, so that reading gives back exactly what was written. Beside
 it stand the fields that are no payload (`CLEAR`), in clear, for the views and for what is left of a

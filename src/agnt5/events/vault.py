@@ -65,3 +65,31 @@ class Vault(Protocol):
     def records(self, run_ids: Sequence[str]) -> tuple[int, int]:
         """Of these runs: how many facts are encrypted, and how many lie there in clear."""
         ...
+
+
+class Encrypting(Protocol):
+    """What an encrypted log can do besides. Each call may block, and may come from any thread."""
+
+    def rotate(self, now: int) -> int:
+        """Wrap every data key with the newest master key; answers how many were wrapped."""
+        ...
+
+    def retire(self, subject: str, now: int) -> list[str]:
+        """Let the subject's new runs have a new key; answers the names of the keys until now."""
+        ...
+
+    def wait_for(self, names: Sequence[str]) -> None:
+        """Wait until no append is under way that was encrypted with one of these keys."""
+        ...
+
+    def key_name_of(self, run_id: str) -> str | None:
+        """The name of the key that a run began with; None if it began in clear."""
+        ...
+
+    def destroy(self, names: Sequence[str], at: int) -> bool:
+        """Shred keys, see :meth:`Vault.shred`, and forget them."""
+        ...
+
+    def records(self, run_ids: Sequence[str]) -> tuple[int, int]:
+        """Of these runs: how many facts are encrypted, and how many lie there in clear."""
+        ...

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agnt5.events.stores.passing import StoreLog
     from agnt5.events.stores.sqlite import SqliteLog
     from agnt5.keyring import Keyring
+    from agnt5.signing import HashChain
 
 _FORMS = (
     "memory:// (forgets with the process), sqlite:///relative/path.db (three slashes), "
@@ -25,10 +26,16 @@ _FORMS = (
 
 
 def open_store(
-    url: str, *, durability: str = "full", readonly: bool = False
+    url: str,
+    *,
+    durability: str = "full",
+    readonly: bool = False,
+    chain: HashChain | None = None,
 ) -> MemoryLog | SqliteLog:
     """Open the store that the address names, and become its only owner, or only look at it."""
     if url == "memory://":
+        if chain is not None:
+            raise ConfigurationError("memory:// forgets with the process: a chain proves nothing")
         from agnt5.events.stores.memory import MemoryLog  # noqa: PLC0415 - see the module docstring
 
         return MemoryLog()
@@ -36,7 +43,7 @@ def open_store(
     if path != url and path.strip("/"):
         from agnt5.events.stores.sqlite import SqliteLog  # noqa: PLC0415 - see the module docstring
 
-        return SqliteLog(path, durability=durability, readonly=readonly)
+        return SqliteLog(path, durability=durability, readonly=readonly, chain=chain)
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")
@@ -67,7 +74,9 @@ def encrypted(log: EventLog, keyring: Keyring | None, now: int, *, readonly: boo
             raise EncryptionKeyError(msg, key.master)
         return log
     if vault is None:
-        raise ConfigurationError(f"a {type(log).__name__} keeps no data keys: encrypt another store")
+        raise ConfigurationError(
+            f"a {type(log).__name__} keeps no data keys: encrypt another store"
+        )
     from agnt5.events.stores.sealed import SealedLog  # noqa: PLC0415 - seldom used
 
     return SealedLog(cast("StoreLog", log), keyring, now=now, readonly=readonly)

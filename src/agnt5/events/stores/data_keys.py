@@ -10,6 +10,7 @@ import hmac
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -62,6 +63,7 @@ class DataKeys:
         self._keyring = keyring
         self.lock = threading.RLock()
         """Held from the choice of a key until its append counts as under way."""
+        self._quiet = threading.Condition(self.lock)
         self._by_name: OrderedDict[str, OpenKey] = OrderedDict()
         self._of_subject: Recent[str | None, OpenKey] = Recent()
         self._ciphers: Recent[tuple[str, str], AESGCM] = Recent()
@@ -144,6 +146,8 @@ class DataKeys:
         """The append is settled."""
         with self.lock:
             key.in_flight -= 1
+            if not key.in_flight:
+                self._quiet.notify_all()
             key.is_kept = key.is_kept or is_written
 
     def retire(self, subject: str, now: int) -> list[str]:
@@ -157,12 +161,16 @@ class DataKeys:
             self._of_subject[subject] = self._new(subject, now)
             return names
 
-    def are_in_use(self, names: list[str]) -> bool:
-        """Whether an append with one of these keys is under way."""
-        with self.lock:
-            return any(key.in_flight for n in names if (key := self._by_name.get(n)) is not None)
+    def wait_for(self, names: Sequence[str]) -> None:
+        """Wait until no append is under way that was encrypted with one of these keys."""
 
-    def forget(self, names: list[str]) -> None:
+        def is_quiet() -> bool:
+            return not any(key.in_flight for n in names if (key := self._by_name.get(n)))
+
+        with self.lock:
+            self._quiet.wait_for(is_quiet)
+
+    def forget(self, names: Sequence[str]) -> None:
         """Drop keys from memory; Python cannot overwrite them."""
         with self.lock:
             for name in names:

@@ -44,7 +44,7 @@ class MemoryLog:
         self.commits = 0
         self.events_written = 0
         self.recorder = POPOApplicationRecorder()
-        self.vault = MemoryVault(self._facts_of)
+        self.vault = MemoryVault(lambda: self._facts)
         self._tails: dict[str, int] = {}
         self._facts: list[StoredFact] = []  # by position
         self._highest = 0
@@ -265,10 +265,6 @@ class MemoryLog:
                 for fact in self._asked(query)
             )
         )
-
-    def _facts_of(self, streams: Sequence[str]) -> list[StoredFact]:
-        wanted = set(streams)
-        return [fact for fact in self._facts if fact.stream in wanted]
 
     def _asked(self, query: EventQuery) -> Iterator[StoredFact]:
         facts = self._facts

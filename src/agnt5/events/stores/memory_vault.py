@@ -14,8 +14,8 @@ from agnt5.events.vault import DataKey
 class MemoryVault:
     """The Vault port in memory. Thread-safe."""
 
-    def __init__(self, facts_of: Callable[[Sequence[str]], list[StoredFact]]) -> None:
-        self._facts_of = facts_of
+    def __init__(self, facts: Callable[[], Sequence[StoredFact]]) -> None:
+        self._facts = facts
         self._keys: dict[str, DataKey] = {}
         self._lock = threading.Lock()
 
@@ -59,7 +59,8 @@ class MemoryVault:
 
     def records(self, run_ids: Sequence[str]) -> tuple[int, int]:
         """Of these runs: how many facts are encrypted, and how many lie there in clear."""
-        facts = self._facts_of(run_ids)
+        wanted = frozenset(run_ids)
+        facts = [fact for fact in self._facts() if fact.stream in wanted]
         sealed = sum(fact.state.startswith(BEGIN) for fact in facts)
         return sealed, len(facts) - sealed
 

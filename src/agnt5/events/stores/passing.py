@@ -147,9 +147,7 @@ class PassingLog:
         limit: int = 100,
     ) -> list[RunRow]:
         """Rows of runs with a ``finished_at`` before a time, in id order."""
-        return self._log.ended(
-            before, component=component, status=status, after=after, limit=limit
-        )
+        return self._log.ended(before, component=component, status=status, after=after, limit=limit)
 
     def view(self) -> AbstractContextManager[LogView]:
         """Look at everything as of one moment."""

@@ -44,7 +44,9 @@ class _Sealed(Append):
 class SealedLog(PassingLog):
     """The EventLog and Leases ports over a store whose facts are encrypted."""
 
-    def __init__(self, log: StoreLog, keyring: Keyring, *, now: int, readonly: bool = False) -> None:
+    def __init__(
+        self, log: StoreLog, keyring: Keyring, *, now: int, readonly: bool = False
+    ) -> None:
         """Encrypt what goes into this log, and decrypt what comes out.
 
         Raises:
@@ -62,6 +64,38 @@ class SealedLog(PassingLog):
     def owner(self) -> object:
         """The name under which the store inside has claimed its scope."""
         return getattr(self.inner, "owner", None)
+
+    # Keys
+
+    def rotate(self, now: int) -> int:
+        """Wrap every data key with the newest master key, in batches; answers how many."""
+        return self.keys.rewrap(now)
+
+    def retire(self, subject: str, now: int) -> list[str]:
+        """Let the subject's new runs have a new key; answers the names of the keys until now."""
+        return self.keys.retire(subject, now)
+
+    def wait_for(self, names: Sequence[str]) -> None:
+        """Wait until no append is under way that was encrypted with one of these keys."""
+        self.keys.wait_for(names)
+
+    def key_name_of(self, run_id: str) -> str | None:
+        """The name of the key that a run began with; None if it began in clear."""
+        first = self.inner.read(run_id, upto=1)
+        envelope = opened(first[0].state) if first else None
+        return None if envelope is None else envelope.key_name
+
+    def destroy(self, names: Sequence[str], at: int) -> bool:
+        """Shred keys, and forget them."""
+        is_scrubbed = self.inner.vault.shred(names, at)
+        self.keys.forget(names)
+        for stream in [s for s, key in list(self._of_stream.items()) if key.name in names]:
+            self._of_stream.pop(stream, None)
+        return is_scrubbed
+
+    def records(self, run_ids: Sequence[str]) -> tuple[int, int]:
+        """Of these runs: how many facts are encrypted, and how many lie there in clear."""
+        return self.inner.vault.records(run_ids)
 
     # Writing
 

@@ -6,6 +6,7 @@ may lose the last commits, while the death of the process loses nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sqlite3
@@ -13,10 +14,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
+from agnt5.events.chain import Head
+from agnt5.events.chain_check import ChainReport
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.sqlite_chain import begin_chain
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
@@ -31,14 +35,18 @@ from agnt5.events.stores.sqlite_schema import (
     migrate,
 )
 from agnt5.events.stores.sqlite_vault import SqliteVault, scrub
+from agnt5.events.stores.sqlite_verify import verify
 from agnt5.events.stores.sqlite_writer import Writer
 from agnt5.exceptions import (
     ConfigurationError,
     StoreError,
     StoreReadOnlyError,
 )
+from agnt5.signing import HashChain
 
 T = TypeVar("T")
+
+logger = logging.getLogger("agnt5.store")
 
 _DURABILITIES = ("full", "process")
 # Connections of a parent, seen from its forked child: closing them here would disturb the parent.
@@ -55,6 +63,7 @@ class SqliteLog:
         durability: str = "full",
         owner: str | None = None,
         readonly: bool = False,
+        chain: HashChain | None = None,
     ) -> None:
         """Open the file, and create it unless it is there.
 
@@ -63,6 +72,8 @@ class SqliteLog:
             durability: ``full`` or ``process``, see the module.
             owner: Who we are, for the lease table and for error texts.
             readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
+            chain: Begin a hash chain, or go on with it as said here. One that was begun goes on in
+                any case.
         """
         if durability not in _DURABILITIES:
             raise ConfigurationError(
@@ -80,9 +91,9 @@ class SqliteLog:
         self._recorder = Recorder(Datastore(self.path, mode=mode))
         self._committer = Committer(self.path, durability, self._recorder)
         if not readonly:
-            self._open()
+            self._open(chain)
 
-    def _open(self) -> None:
+    def _open(self, chain: HashChain | None) -> None:
         make_folder(self.path)
         self._lock = StoreLock(self.path)
         try:
@@ -90,6 +101,7 @@ class SqliteLog:
             migrate(self._committer.connection, self.path)
             self._committer.claim(STORE_SCOPE, self.owner, adopt=True)
             scrub(self._committer)
+            self._committer.chain = begin_chain(self._committer.connection, chain)
         except sqlite3.Error as error:
             self._abort()
             raise translate(error, self.path) from error
@@ -97,6 +109,16 @@ class SqliteLog:
             self._abort()
             raise
         self._writer = Writer(self.path, self._committer)
+
+    def _sign_last(self) -> None:
+        chain = self._committer.chain
+        if chain is None or not chain.signs:
+            return
+        try:
+            self._committer.sign_head()
+        except (sqlite3.Error, StoreError) as error:
+            # Nothing is lost: whoever opens the store next signs what is there.
+            logger.warning("the last head of %s could not be signed: %s", self.path, error)
 
     def _abort(self) -> None:
         self._committer.close()
@@ -118,6 +140,19 @@ class SqliteLog:
         """The library's view of the log, to read notifications from. Do not insert with it."""
         self._check_process()
         return self._recorder
+
+    def sign_head(self) -> Head | None:
+        """Write a signed head over what has changed since the last one; the newest one."""
+        return self._call(self._committer.sign_head)
+
+    def verify_chain(
+        self, public_keys: Sequence[str] = (), expected: tuple[int, str] | None = None
+    ) -> ChainReport:
+        """Hold every fact to the hash chain, see :mod:`agnt5.events.stores.sqlite_verify`."""
+        self._reading()
+        chain = self._committer.chain
+        known = public_keys or (() if chain is None else chain.public_keys)
+        return verify(self.path, self._mode, known, expected)
 
     @property
     def vault(self) -> SqliteVault:
@@ -162,6 +197,7 @@ class SqliteLog:
         self._closed = True
         if self._writer is not None:
             self._writer.close()
+            self._sign_last()
             with suppress(sqlite3.Error):  # the lock decides; the lease is for those who look
                 self._committer.release()
         self._recorder.datastore.close()

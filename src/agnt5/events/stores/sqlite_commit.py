@@ -13,9 +13,11 @@ from dataclasses import astuple
 from itertools import islice
 from operator import attrgetter
 
+from agnt5.events.chain import Head
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Chain, Removal
+from agnt5.events.stores.sqlite_chain import ChainWriter, last_head
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_keys import keep_keys
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
@@ -77,6 +79,7 @@ class Committer:
         # Of the group that is being tried: who lost, and who was new to the log and so proves it.
         self._losers: dict[Append, StoreError] = {}
         self._new: list[Append] = []
+        self.chain: ChainWriter | None = None
         self.commits = 0
         self.events_written = 0
 
@@ -107,6 +110,8 @@ class Committer:
             tails = self._commit_each(batch)
         self._count(batch)
         self._remember(tails, self._losers)
+        if self.chain is not None:
+            self.chain.committed()
         return self._settled()
 
     def landed(self, batch: Sequence[Append]) -> dict[Append, StoreError] | None:
@@ -123,6 +128,8 @@ class Committer:
             return None
         self._count(batch)
         self._tails.clear()
+        if self.chain is not None:
+            self.chain.doubt()
         return self._settled()
 
     def _settled(self) -> dict[Append, StoreError]:
@@ -162,13 +169,33 @@ class Committer:
         """Delete runs, with their rows and keys, in one transaction."""
         with self._transaction() as connection:
             gone = [each for each in removals if each.version and self._ends(each)]
+            if self.chain is not None:
+                self.chain.begin()
+                self.chain.forgotten(connection, gone)
             for each in gone:
                 for statement in _FORGET:
                     connection.execute(statement, (each.stream,))
                 connection.executemany(_GIVE_UP, [(scope, each.stream) for scope in each.keys])
+        if self.chain is not None:
+            self.chain.committed()
         for each in gone:
             self._tails.pop(each.stream, None)
         return [each.stream for each in gone]
+
+    def sign_head(self) -> Head | None:
+        """Write a signed head over what has changed since the last one; the newest one.
+
+        Raises:
+            StoreError: When there is no chain, or no key to sign with.
+            sqlite3.Error: The disk or the file is in trouble.
+        """
+        if self.chain is None:
+            raise StoreError(f"{self._path} has no hash chain: open it with chain=HashChain(...)")
+        with self._transaction() as connection:
+            self.chain.begin()
+            head = self.chain.sign(connection) or last_head(connection)
+        self.chain.committed()
+        return head
 
     def _ends(self, removal: Removal) -> bool:
         return self._tail(removal.stream) == removal.version
@@ -191,6 +218,16 @@ class Committer:
         except BaseException:
             self._roll_back(connection)
             raise
+
+    @contextmanager
+    def _chained_transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """A transaction of appends; at its end a head of the chain is signed, if one is due."""
+        with self._transaction() as connection:
+            if self.chain is not None:
+                self.chain.begin()
+            yield connection
+            if self.chain is not None:
+                self.chain.sign_if_due(connection)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         # A failed COMMIT may leave its transaction open, and then every later BEGIN would fail.
@@ -215,7 +252,7 @@ class Committer:
         tails: dict[str, int] = {}
         facts: list[SqlValue] = []
         changes: list[IndexChange] = []
-        with self._transaction() as connection:
+        with self._chained_transaction() as connection:
             for append in batch:
                 stream, version = append.stream, append.after
                 if stream not in tails:
@@ -226,10 +263,16 @@ class Committer:
                 changes += append.changes
                 if append.data_keys:
                     keep_keys(connection, append.data_keys)
-            self._recorder.insert_facts(connection, facts)
+            self._insert(connection, facts)
             _write_changes(connection, changes)
             self._new = list(batch)
         return tails
+
+    def _insert(self, connection: sqlite3.Connection, facts: Sequence[SqlValue]) -> None:
+        if self.chain is None:
+            self._recorder.insert_facts(connection, facts)
+        else:
+            self.chain.insert(connection, facts)
 
     def _known_tail(self, append: Append) -> int:
         known = self._tails.get(append.stream)
@@ -244,7 +287,7 @@ class Committer:
     def _commit_each(self, batch: Sequence[Append]) -> dict[str, int]:
         tails: dict[str, int] = {}
         broken: dict[Chain, StoreError] = {}
-        with self._transaction() as connection:
+        with self._chained_transaction() as connection:
             for append in batch:
                 error = broken.get(append.chain)
                 if error is not None:
@@ -264,6 +307,8 @@ class Committer:
         except _FAULTS as error:
             connection.execute("ROLLBACK TO one")
             connection.execute("RELEASE one")
+            if self.chain is not None:
+                self.chain.take_back(append.stream)
             return _blame(error, append)
         connection.execute("RELEASE one")
         return None
@@ -277,7 +322,7 @@ class Committer:
         facts: list[SqlValue] = []
         _add_facts(facts, append)
         keep_keys(connection, append.data_keys)
-        self._recorder.insert_facts(connection, facts)
+        self._insert(connection, facts)
         _write_changes(connection, append.changes, one_by_one=True)
         self._new.append(append)
 

@@ -104,23 +104,31 @@ _V2 = (
 
 _V3 = (INDEX, *VIEWS)
 
-_V4 = (
+_DATA_KEYS = (
     # What is wrapped never moves to another page as long as rows are only added at the end, so that
     # no copy of it is left behind when it is overwritten.
     "CREATE TABLE data_keys (n INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
     "subject TEXT, master TEXT NOT NULL, wrapped BLOB NOT NULL, created_at INTEGER NOT NULL, "
-    "shredded_at INTEGER, is_scrubbed INTEGER NOT NULL DEFAULT 0)",
+    "shredded_at INTEGER, is_scrubbed INTEGER NOT NULL DEFAULT 0)"
+)
+_CHAIN_BEGUN = (
+    "CREATE TABLE chain_begun (n INTEGER PRIMARY KEY CHECK (n=1), at INTEGER NOT NULL, "
+    "position INTEGER NOT NULL)"
+)
+_CHAIN_HEADS = (
+    "CREATE TABLE chain_heads (seq INTEGER PRIMARY KEY, position INTEGER NOT NULL, "
+    "body BLOB NOT NULL, signer TEXT NOT NULL, signature BLOB NOT NULL)"
+)
+
+_V4 = (
+    _DATA_KEYS,
     "CREATE INDEX data_keys_subject ON data_keys(subject, n)",
     "CREATE INDEX data_keys_master ON data_keys(master, n) WHERE shredded_at IS NULL",
     f"CREATE INDEX data_keys_unscrubbed ON data_keys(n) WHERE {IS_UNSCRUBBED}",
     # The hash chain, see sqlite_chain. A fact without a hash is of before it began.
     "ALTER TABLE stored_events ADD COLUMN hash BLOB",
-    "CREATE TABLE chain_begun (n INTEGER PRIMARY KEY CHECK (n=1), at INTEGER NOT NULL, "
-    "position INTEGER NOT NULL)",
-    "CREATE TABLE chain_heads (seq INTEGER PRIMARY KEY, position INTEGER NOT NULL, "
-    "body BLOB NOT NULL, signer TEXT NOT NULL, signature BLOB NOT NULL)",
-    "CREATE TABLE chain_tombstones (stream TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, "
-    "hash BLOB, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
+    _CHAIN_BEGUN,
+    _CHAIN_HEADS,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)

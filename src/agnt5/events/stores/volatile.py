@@ -26,6 +26,11 @@ class VolatileLog:
         self._memory: MemoryLog | None = None
         self._sink: Sink | None = None
 
+    @property
+    def inner(self) -> EventLog:
+        """The durable log."""
+        return self._log
+
     # Writing
 
     def start(self, sink: Sink) -> None:
