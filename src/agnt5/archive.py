@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, cast
 
 from agnt5.events.codec import encode_fact
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
@@ -21,6 +21,7 @@ from agnt5.exceptions import InvalidInputError, RunNotFoundError
 from agnt5.histories import History
 
 Unfinished = Literal["suspend", "start"]
+Payloads = Literal["plain", "sealed"]
 _GROUP = 50
 _PAGE = 500
 
@@ -33,6 +34,8 @@ class Selection:
     status: str | None = None
     component: str | None = None
     parent_run_id: str | None = None
+    payloads: Payloads | None = None
+    """Of an encrypted store: in clear, or as they lie there. Without a word it exports nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +75,34 @@ class ImportPlan:
 def select_histories(log: EventLog, selection: Selection) -> Iterator[History]:
     """The histories that are meant, in the order of their ids, read in small groups.
 
+    Those that were shredded come as what is left of them.
+
     Raises:
         RunNotFoundError: When one of the ids is no run of this store.
+        InvalidInputError: When the store is encrypted, and nothing was said of payloads.
     """
+    log = _as_meant(log, selection.payloads)
     run_ids = _selected(log, selection)
     for start in range(0, len(run_ids), _GROUP):
         group = run_ids[start : start + _GROUP]
         rows = log.read_many(group)
         for run_id in group:
             yield history_of(run_id, rows[run_id])
+
+
+def _as_meant(log: EventLog, payloads: Payloads | None) -> EventLog:
+    layer: object = log
+    while layer is not None and not hasattr(layer, "key_name_of"):
+        layer = getattr(layer, "inner", None)
+    if layer is None:
+        return log
+    if payloads is None:
+        msg = (
+            "this store is encrypted: say payloads='plain' to write the payloads in clear, or"
+            " payloads='sealed' to write them as they lie in the store"
+        )
+        raise InvalidInputError(msg)
+    return log if payloads == "plain" else cast("EventLog", getattr(layer, "inner", log))
 
 
 def history_of(run_id: str, rows: Sequence[StoredFact]) -> History:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agnt5.archive import Imported, Selection, Unfinished
+from agnt5.archive import Imported, Payloads, Selection, Unfinished
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.histories import MAX_BYTES, Counts, History, Place
 from agnt5.transfers import listed
@@ -32,6 +32,7 @@ class Archiving(BlockingClient):
         status: str | None = None,
         component: str | None = None,
         parent_run_id: str | None = None,
+        payloads: Payloads | None = None,
     ) -> Counts:
         """Write the histories of runs to a file of JSON lines.
 
@@ -41,16 +42,19 @@ class Archiving(BlockingClient):
             status: Only runs with this status.
             component: Only runs of this function or workflow.
             parent_run_id: Only the child runs of this run.
+            payloads: Of an encrypted store, which needs a word: ``"plain"`` writes them in clear,
+                ``"sealed"`` as they lie there, which is for keeping and not for an import.
 
         Returns:
             How many runs and events were written.
 
         Raises:
-            InvalidInputError: When a filter cannot be meant, or the file is in text mode.
+            InvalidInputError: When a filter cannot be meant, the file is in text mode, or the store
+                is encrypted and nothing was said of payloads.
             RunNotFoundError: When one of the ids is no run of this store.
             OSError: When the file cannot be written.
         """
-        selection = Selection(listed(run_ids), status, component, parent_run_id)
+        selection = Selection(listed(run_ids), status, component, parent_run_id, payloads)
         return self._ask(lambda rt: rt.histories.export_runs(destination, selection))
 
     def import_runs(
@@ -97,9 +101,10 @@ class AsyncArchiving(AwaitingClient):
         status: str | None = None,
         component: str | None = None,
         parent_run_id: str | None = None,
+        payloads: Payloads | None = None,
     ) -> Counts:
         """Write histories to a file. See :meth:`Client.export_runs`."""
-        selection = Selection(listed(run_ids), status, component, parent_run_id)
+        selection = Selection(listed(run_ids), status, component, parent_run_id, payloads)
         return await self._ask(lambda rt: rt.histories.export_runs(destination, selection))
 
     async def import_runs(

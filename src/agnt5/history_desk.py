@@ -72,6 +72,8 @@ def check_selection(selection: Selection) -> None:
     }
     for what, value in filters.items():
         check_word(value, what)
+    if selection.payloads not in {None, "plain", "sealed"}:
+        raise InvalidInputError(f"payloads is 'plain' or 'sealed', not {selection.payloads!r}")
     run_ids = selection.run_ids
     if run_ids is None:
         return

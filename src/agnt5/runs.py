@@ -22,6 +22,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, fold
 from agnt5.events.shredded import show_history
+from agnt5.events.vault import SHREDDED_DIGEST
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -326,7 +327,7 @@ class Runs:
         return run_id
 
     def _check_same_input(self, bound: KeyBinding, encoded: JsonValue, new: NewRun) -> None:
-        if bound.input_digest == digest(encoded):
+        if bound.input_digest in {digest(encoded), SHREDDED_DIGEST}:
             return
         msg = (
             f"idempotency key {new.idempotency_key!r} of {new.component!r} was used before with"

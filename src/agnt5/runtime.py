@@ -346,7 +346,7 @@ def open_log(
         raise
 
 
-def rebuild_index(store: str | None = None) -> int:
+def rebuild_index(store: str | None = None, *, encryption: Keyring | None = None) -> int:
     """Drop the index tables of a store and build them again from its log.
 
     The log is the truth and the index only makes it quick to search: this loses nothing. No
@@ -354,6 +354,7 @@ def rebuild_index(store: str | None = None) -> int:
 
     Args:
         store: As for :class:`Runtime`.
+        encryption: As for :class:`Runtime`.
 
     Returns:
         How many runs the store holds.
@@ -361,7 +362,7 @@ def rebuild_index(store: str | None = None) -> int:
     Raises:
         StoreError: When the store is in use, or cannot be read or written.
     """
-    log = open_log(store)
+    log = open_log(store, encryption=encryption)
     try:
         return rebuild_log_index(log)
     finally:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from agnt5.actors.clock import SystemClock
 from agnt5.actors.ids import Ids
-from agnt5.archive import Imported, Selection, Unfinished, plan_import
+from agnt5.archive import Imported, Payloads, Selection, Unfinished, plan_import
 from agnt5.events.log import Append, EventLog
 from agnt5.histories import MAX_BYTES, Counts, History, Place, read_histories
 from agnt5.history_desk import check_selection, export_selected, raise_first
+from agnt5.keyring import Keyring
 from agnt5.runtime import open_log
 
 
@@ -22,6 +23,8 @@ def export_runs(
     status: str | None = None,
     component: str | None = None,
     parent_run_id: str | None = None,
+    payloads: Payloads | None = None,
+    encryption: Keyring | None = None,
 ) -> Counts:
     """Write the histories of runs to a file of JSON lines. Another process may use the store.
 
@@ -32,19 +35,23 @@ def export_runs(
         status: Only runs with this status.
         component: Only runs of this function or workflow.
         parent_run_id: Only the child runs of this run.
+        payloads: Of an encrypted store, which needs a word: ``"plain"`` writes them in clear,
+            ``"sealed"`` as they lie there, which is for keeping and not for an import.
+        encryption: As for :class:`agnt5.Runtime`; without keys, everything is written as it lies.
 
     Returns:
         How many runs and events were written.
 
     Raises:
-        InvalidInputError: When a filter cannot be meant, or the file is in text mode.
+        InvalidInputError: When a filter cannot be meant, the file is in text mode, or the store
+            is encrypted and nothing was said of payloads.
         RunNotFoundError: When one of the ids is no run of this store.
         StoreError: When the store cannot be read.
         OSError: When the file cannot be written.
     """
-    selection = Selection(listed(run_ids), status, component, parent_run_id)
+    selection = Selection(listed(run_ids), status, component, parent_run_id, payloads)
     check_selection(selection)
-    log = open_log(store, readonly=True)
+    log = open_log(store, readonly=True, encryption=encryption)
     try:
         return export_selected(log, destination, selection)
     finally:
@@ -57,6 +64,7 @@ def import_runs(
     store: str | None = None,
     unfinished: Unfinished = "suspend",
     max_bytes: int = MAX_BYTES,
+    encryption: Keyring | None = None,
 ) -> Imported:
     """Read histories from a file of JSON lines and write them to a store. No runtime may have it.
 
@@ -66,6 +74,7 @@ def import_runs(
         unfinished: ``"suspend"`` lets unfinished runs wait until they are resumed; ``"start"`` lets
             them go on when a runtime opens the store.
         max_bytes: Refuse a larger file; 256 MiB by default.
+        encryption: As for :class:`agnt5.Runtime`.
 
     Returns:
         What was written, and what was there already.
@@ -77,7 +86,7 @@ def import_runs(
         OSError: When the file cannot be read.
     """
     histories = read_histories(source, max_bytes=max_bytes)
-    log = open_log(store)
+    log = open_log(store, encryption=encryption)
     try:
         return _import(log, histories, unfinished)
     finally:

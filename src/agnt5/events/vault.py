@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+SHREDDED_DIGEST = "shredded"
+"""What an index answers for the digest of an input whose key was destroyed."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataKey:

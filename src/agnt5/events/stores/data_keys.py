@@ -156,9 +156,10 @@ class DataKeys:
             rows = self._vault.keys_of(subject)
             names = [row.name for row in rows if row.shredded_at is None]
             current = self._of_subject.get(subject)
-            if current is not None and current.name not in names:
-                names.append(current.name)
-            self._of_subject[subject] = self._new(subject, now)
+            if current is None or current.is_kept or current.in_flight:
+                if current is not None and current.name not in names:
+                    names.append(current.name)
+                self._of_subject[subject] = self._new(subject, now)
             return names
 
     def wait_for(self, names: Sequence[str]) -> None:

@@ -23,14 +23,13 @@ from agnt5.events.sealing import bound, clear_part, enveloped, marked, opened
 from agnt5.events.stores.data_keys import DataKeys, OpenKey, Recent
 from agnt5.events.stores.passing import PassingLog, StoreLog
 from agnt5.events.stores.sealed_view import SealedView
-from agnt5.events.vault import DataKey
+from agnt5.events.vault import SHREDDED_DIGEST, DataKey
 from agnt5.exceptions import StoreCorruptError, StoreError
 from agnt5.keyring import NONCE_BYTES, Keyring
 from agnt5.privacy_errors import ShreddedError
 
 _PAGE = 500
 _DIGEST = "sealed:"
-SHREDDED_DIGEST = "shredded"
 
 
 @dataclass(slots=True, eq=False)
