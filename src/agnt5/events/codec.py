@@ -80,8 +80,8 @@ def decode_any(stored: StoredFact) -> Fact:
 
 
 def class_of(topic: str) -> type[Fact] | None:
-    """The class of the facts that lie under a topic now, or None."""
-    return _CURRENT.get(topic)
+    """The class of the facts that lie under a topic, in whichever shape; None if it is unknown."""
+    return _BY_NAME.get(topic.partition(";v=")[0])
 
 
 def _decode_other_version(stored: StoredFact) -> Fact:
