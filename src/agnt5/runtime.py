@@ -191,7 +191,7 @@ class Runtime(Desks):
             log = await asyncio.to_thread(self._open_store)
         elif self._secrets.chain is not None:
             raise ConfigurationError("chain is for a store that the runtime opens by its address")
-        elif self._secrets.keyring is not None:
+        else:
             log = encrypted(log, self._secrets.keyring, self._clock.now(), readonly=False)
         self._log = log
         self.loop = asyncio.get_running_loop()

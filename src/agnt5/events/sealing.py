@@ -161,8 +161,8 @@ def refusal(stored: StoredFact) -> EncryptionKeyError | ShreddedError | None:
     if envelope is None:
         return None
     msg = (
-        f"{where} is encrypted (data key {envelope.key_name!r}), and the store was opened without"
-        " keys. Give Runtime(encryption=Keyring(...)), or set AGNT5_ENCRYPTION_KEYS."
+        f"{where} is encrypted (data key {envelope.key_name!r}), and is read without keys. Open its"
+        " store with encryption=Keyring(...), or set AGNT5_ENCRYPTION_KEYS."
     )
     return EncryptionKeyError(msg, envelope.key_name, stored.stream)
 

@@ -150,21 +150,19 @@ def test_a_store_without_the_table_of_its_keys_says_so(tmp_path):
     log.close()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE stored_events SET originator_id='r3' WHERE originator_id='r1'",
-        "UPDATE stored_events SET originator_version=9 WHERE originator_id='r1'",
-        "UPDATE stored_events SET topic='RunStarted' WHERE originator_id='r1'",
-        "UPDATE stored_events SET recorded_at=recorded_at+1 WHERE originator_id='r1'",
-        "UPDATE stored_events SET event_id='e' WHERE originator_id='r1'",
-        "UPDATE stored_events SET step=':a#0' WHERE originator_id='r1'",
-        "UPDATE stored_events SET state=(SELECT state FROM stored_events WHERE originator_id='r2')"
-        " WHERE originator_id='r1'",
-        'UPDATE stored_events SET state=CAST(replace(state,\'"component":"a"\','
-        "'\"component\":\"b\"') AS BLOB) WHERE originator_id='r1'",
-    ],
+CHANGES = (
+    "originator_id='r3'",
+    "originator_version=9",
+    "topic='RunStarted'",
+    "recorded_at=recorded_at+1",
+    "event_id='e'",
+    "step=':a#0'",
+    "state=(SELECT state FROM stored_events WHERE originator_id='r2')",
+    """state=CAST(replace(state,'"component":"a"','"component":"b"') AS BLOB)""",
 )
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_was_moved_or_changed_does_not_decrypt(tmp_path, change):
     log = opened_with(path := tmp_path / "log.db", KEYS)
     appends: list[Append] = []
@@ -174,7 +172,8 @@ def test_what_was_moved_or_changed_does_not_decrypt(tmp_path, change):
     put(log, *appends)
     log.close()
     with closing(sqlite3.connect(path)) as writer:
-        assert writer.execute(change).rowcount == 1
+        sql = f"UPDATE stored_events SET {change} WHERE originator_id='r1'"
+        assert writer.execute(sql).rowcount == 1
         writer.commit()
     log = opened_with(path, KEYS)
     with pytest.raises(StoreCorruptError, match="does not decrypt"):
