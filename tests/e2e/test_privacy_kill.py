@@ -1,4 +1,4 @@
-"""A process that is killed while it rotates keys or shreds: what it began is finished, none is lost."""
+"""Killed while it rotates keys or shreds: what was begun is finished, and none is lost."""
 
 from __future__ import annotations
 
