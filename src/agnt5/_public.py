@@ -93,11 +93,16 @@ if TYPE_CHECKING:
     from agnt5.diffs import RunDiff
     from agnt5.explanations import Explanation
     from agnt5.snapshots import RunSnapshot
+    from agnt5.store_care import verify_store
+    from agnt5.verification import Finding, Verification
 
 LATER: Final = {
     "Explanation": "agnt5.explanations",
     "RunDiff": "agnt5.diffs",
     "RunSnapshot": "agnt5.snapshots",
+    "Finding": "agnt5.verification",
+    "Verification": "agnt5.verification",
+    "verify_store": "agnt5.store_care",
 }
 """Where each of these is; the imports above say the same to type checkers."""
 
@@ -138,6 +143,7 @@ __all__ = [
     "EventsResponse",
     "ExecutionError",
     "Explanation",
+    "Finding",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",
@@ -182,6 +188,7 @@ __all__ = [
     "UnknownOutcomeError",
     "UpdateError",
     "UserReply",
+    "Verification",
     "WebhookResponse",
     "WebhookVerificationError",
     "Workflow",
@@ -198,6 +205,7 @@ __all__ = [
     "task",
     "tool",
     "verify",
+    "verify_store",
     "webhook",
     "workflow",
 ]
