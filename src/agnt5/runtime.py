@@ -187,7 +187,8 @@ class Runtime(Desks):
             log.close()
             self._log = None
             raise
-        open_runtimes.append(self)
+        if self._bus.executes:
+            open_runtimes.append(self)
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
@@ -218,7 +219,8 @@ class Runtime(Desks):
         self.runs.open(bus)
         self.entities.open(bus)
         bus.open()
-        self.schedules.open()
+        if bus.executes:
+            self.schedules.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -303,9 +305,18 @@ class Runtime(Desks):
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
-def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
-    """Open a store without executing anything; ``readonly``: another process may have it open."""
-    return open_store(store_url(store), readonly=readonly)
+def open_log(store: str | None = None, *, readonly: bool = False, create: bool = True) -> EventLog:
+    """Open a store without executing anything.
+
+    Args:
+        store: As for :class:`Runtime`.
+        readonly: Only look: another process may have it open.
+        create: Create it unless it is there.
+
+    Raises:
+        StoreError: When it is in use, is not there, or cannot be read or written.
+    """
+    return open_store(store_url(store), readonly=readonly, create=create)
 
 
 def rebuild_index(store: str | None = None) -> int:

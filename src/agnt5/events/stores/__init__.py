@@ -22,9 +22,12 @@ _FORMS = (
 
 
 def open_store(
-    url: str, *, durability: str = "full", readonly: bool = False
+    url: str, *, durability: str = "full", readonly: bool = False, create: bool = True
 ) -> MemoryLog | SqliteLog:
-    """Open the store that the address names, and become its only owner, or only look at it."""
+    """Open the store that the address names, and become its only owner, or only look at it.
+
+    Without ``create``, one that is not there is an error.
+    """
     if url == "memory://":
         from agnt5.events.stores.memory import MemoryLog  # noqa: PLC0415 - see the module docstring
 
@@ -33,7 +36,7 @@ def open_store(
     if path != url and path.strip("/"):
         from agnt5.events.stores.sqlite import SqliteLog  # noqa: PLC0415 - see the module docstring
 
-        return SqliteLog(path, durability=durability, readonly=readonly)
+        return SqliteLog(path, durability=durability, readonly=readonly, create=create)
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")
