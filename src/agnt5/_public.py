@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from agnt5.explanations import Explanation
     from agnt5.privacy_desk import Shredded
     from agnt5.snapshots import RunSnapshot
+    from agnt5.store_care import verify_store
+    from agnt5.verification import Finding, Verification
 
 LATER: Final = {
     "ChainProblem": "agnt5.events.chain_check",
@@ -106,6 +108,9 @@ LATER: Final = {
     "RunDiff": "agnt5.diffs",
     "RunSnapshot": "agnt5.snapshots",
     "Shredded": "agnt5.privacy_desk",
+    "Finding": "agnt5.verification",
+    "Verification": "agnt5.verification",
+    "verify_store": "agnt5.store_care",
 }
 """Where each of these is; the imports above say the same to type checkers."""
 
@@ -149,6 +154,7 @@ __all__ = [
     "EventsResponse",
     "ExecutionError",
     "Explanation",
+    "Finding",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",
@@ -198,6 +204,7 @@ __all__ = [
     "UnknownOutcomeError",
     "UpdateError",
     "UserReply",
+    "Verification",
     "WebhookResponse",
     "WebhookVerificationError",
     "Workflow",
@@ -214,6 +221,7 @@ __all__ = [
     "task",
     "tool",
     "verify",
+    "verify_store",
     "webhook",
     "workflow",
 ]

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
-from agnt5.events.codec import encode_fact
+from agnt5.events.codec import decode_history, encode_fact
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.log import Append, Chain, EventLog, RawFact, StoredFact
-from agnt5.events.projections import changes_of, settled_row_of
+from agnt5.events.projections import Known, changes_of, owes_word, settled_row_of
 from agnt5.events.run.facts import RunFact, RunSuspended
 from agnt5.events.run.life import IMPORTED
-from agnt5.events.run.state import RunState, evolve
+from agnt5.events.run.state import RunState, evolve, fold
 from agnt5.exceptions import InvalidInputError, RunNotFoundError
 from agnt5.histories import History
 
@@ -162,6 +162,7 @@ def plan_import(
         raise InvalidInputError(f"unfinished is 'suspend' or 'start', not {unfinished!r}")
     plan, taken = ImportPlan(), _Keys(log)
     states = [(history, history.state()) for history in histories]
+    known = _known(log, {state.run_id: state for _, state in states})
     for history, state in sorted(states, key=lambda each: (each[1].created_at, each[0].run_id)):
         if _is_there(log, history):
             plan.skipped.append(history.run_id)
@@ -178,9 +179,19 @@ def plan_import(
                 facts.append(added)
                 evolve(state, added, now)
             (plan.to_start if unfinished == "start" else plan.suspended).append(history.run_id)
-        changes = [taken.take(change) for change in _changes(state, facts)]
+        changes = [taken.take(change) for change in _changes(state, facts, known)]
         plan.appends.append(Append(history.run_id, 0, raw, changes, Chain(), on_settled, edge=True))
     return plan
+
+
+def _known(log: EventLog, imported: dict[str, RunState]) -> Known:
+    """Looks up runs: those that are imported, else those that are there."""
+
+    def known(run_id: str) -> RunState | None:
+        rows = () if run_id in imported else log.read(run_id)
+        return fold(run_id, decode_history(rows)) if rows else imported.get(run_id)
+
+    return known
 
 
 def _suspended(state: RunState, unfinished: Unfinished) -> RunFact | None:
@@ -194,11 +205,11 @@ def _suspended(state: RunState, unfinished: Unfinished) -> RunFact | None:
     return RunSuspended(reason=IMPORTED, report=report, definition="")
 
 
-def _changes(state: RunState, facts: list[RunFact]) -> list[IndexChange]:
+def _changes(state: RunState, facts: list[RunFact], known: Known) -> list[IndexChange]:
     changes = changes_of(state, facts)
-    if not state.is_finished:
+    if not state.is_finished or owes_word(state, known):
         return changes
-    # What it owed to other runs was told where it ended.
+    # What it owed to runs that are not here was told where it ended.
     return [settled_row_of(state) if isinstance(each, RunRow) else each for each in changes]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from agnt5.client_care import AsyncCaring, Caring
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_histories import Archiving, AsyncArchiving
 from agnt5.client_outside import AsyncOutside, Outside
@@ -20,7 +21,17 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel, Guarding):
+class Client(
+    Outside,
+    ClientEntities,
+    Triggering,
+    Streaming,
+    Archiving,
+    Querying,
+    Travel,
+    Caring,
+    Guarding,
+):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -229,6 +240,7 @@ class AsyncClient(
     AsyncArchiving,
     AsyncQuerying,
     AsyncTravel,
+    AsyncCaring,
     AsyncGuarding,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.

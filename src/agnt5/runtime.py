@@ -204,7 +204,8 @@ class Runtime(Desks):
             log.close()
             self._log = None
             raise
-        open_runtimes.append(self)
+        if self._bus.executes:
+            open_runtimes.append(self)
 
     def _open_store(self) -> EventLog:
         secrets = self._secrets
@@ -242,7 +243,8 @@ class Runtime(Desks):
         self.runs.open(bus)
         self.entities.open(bus)
         bus.open()
-        self.schedules.open()
+        if bus.executes:
+            self.schedules.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -328,17 +330,26 @@ class Runtime(Desks):
 
 
 def open_log(
-    store: str | None = None, *, readonly: bool = False, encryption: Keyring | None = None
+    store: str | None = None,
+    *,
+    readonly: bool = False,
+    create: bool = True,
+    encryption: Keyring | None = None,
 ) -> EventLog:
-    """Open a store without executing anything; ``readonly``: another process may have it open.
+    """Open a store without executing anything.
 
     Args:
         store: As for :class:`Runtime`.
-        readonly: Only to look. Without keys, what is encrypted cannot be read then.
+        readonly: Only look: another process may have it open. Without keys, what is encrypted
+            cannot be read then.
+        create: Create it unless it is there.
         encryption: As for :class:`Runtime`.
+
+    Raises:
+        StoreError: When it is in use, is not there, or cannot be read or written.
     """
     keyring = privacy_of(encryption, None).keyring
-    log = open_store(store_url(store), readonly=readonly)
+    log = open_store(store_url(store), readonly=readonly, create=create)
     try:
         return encrypted(log, keyring, SystemClock().now(), readonly=readonly)
     except BaseException:

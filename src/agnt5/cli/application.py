@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import CommandError, Exit
+from agnt5.cli.harmless import harmless
 from agnt5.exceptions import AGNT5Error, ConfigurationError, InvalidInputError, StoreError
 
 
@@ -85,6 +87,10 @@ def agnt5() -> None:
 
 def run(arguments: Sequence[str], group: click.Command = agnt5) -> int:
     """Run a command and turn however it ends into an exit code, with a line or two on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What an old encoding has no character for is printed as an escape.
+            stream.reconfigure(errors="backslashreplace")
     try:
         ended: Any = group.main(list(arguments), prog_name="agnt5", standalone_mode=False)
     except click.UsageError as error:
@@ -123,7 +129,7 @@ def _explained(error: Exception) -> int:
 
 
 def _say(message: str, status: int) -> int:
-    click.echo(f"agnt5: {message}", err=True)
+    click.echo(f"agnt5: {harmless(message, lines=True)}", err=True)
     return status
 
 

@@ -115,8 +115,8 @@ class LogView(Protocol):
         """The facts of these streams, or of all, ordered by stream and then by version."""
         ...
 
-    def read(self, stream: str, *, upto: int | None = None) -> list[StoredFact]:
-        """The facts of one stream, up to a version."""
+    def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
         ...
 
     def run_rows(self) -> Iterator[RunRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from agnt5.events.entity.facts import EntityCallCompleted, EntityFact
@@ -85,17 +85,26 @@ def settled_row_of(state: RunState) -> RunRow:
     return replace(row_of(state), owes=False)
 
 
-def _still_owes(state: RunState, others: dict[str, RunState]) -> bool:
-    """What a run that has ended owes in the light of all others: those may know already."""
+Known = Callable[[str], RunState | None]
+"""The state of another run; None if there is no such run."""
+
+
+def owes_word(state: RunState, known: Known) -> bool:
+    """Whether another run waits for what this one, which has ended, must tell it."""
     queued = state.queued
     if queued is not None and queued.parent_run_id is not None:
-        parent = others.get(queued.parent_run_id)
+        parent = known(queued.parent_run_id)
         if parent and not parent.is_finished and (queued.parent_key or "") in parent.children:
             return True
-    if any(child.child_run_id not in others for child in left_alone(state)):
-        return True
-    left = [others.get(child.child_run_id) for child in unwanted(state)]
+    left = [known(child.child_run_id) for child in unwanted(state)]
     return any(child and not child.is_finished and not child.cancel_requested for child in left)
+
+
+def _still_owes(state: RunState, known: Known) -> bool:
+    """What a run that has ended owes in the light of all others: those may know already."""
+    if any(known(child.child_run_id) is None for child in left_alone(state)):
+        return True
+    return owes_word(state, known)
 
 
 def bindings_of(run_id: str, fact: RunQueued) -> list[KeyBinding]:
@@ -153,7 +162,9 @@ def index_of(states: Iterable[RunState]) -> list[IndexChange]:
             bindings[binding.scope] = replace(binding, replaces=None)
     others = {state.run_id: state for state in ordered}
     rows = [
-        row_of(state) if not owes(state) or _still_owes(state, others) else settled_row_of(state)
+        row_of(state)
+        if not owes(state) or _still_owes(state, others.get)
+        else settled_row_of(state)
         for state in ordered
     ]
     return [*rows, *bindings.values()]

@@ -30,9 +30,13 @@ def open_store(
     *,
     durability: str = "full",
     readonly: bool = False,
+    create: bool = True,
     chain: HashChain | None = None,
 ) -> MemoryLog | SqliteLog:
-    """Open the store that the address names, and become its only owner, or only look at it."""
+    """Open the store that the address names, and become its only owner, or only look at it.
+
+    Without ``create``, one that is not there is an error.
+    """
     if url == "memory://":
         if chain is not None:
             raise ConfigurationError("memory:// forgets with the process: a chain proves nothing")
@@ -43,7 +47,7 @@ def open_store(
     if path != url and path.strip("/"):
         from agnt5.events.stores.sqlite import SqliteLog  # noqa: PLC0415 - see the module docstring
 
-        return SqliteLog(path, durability=durability, readonly=readonly, chain=chain)
+        return SqliteLog(path, durability=durability, readonly=readonly, create=create, chain=chain)
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")

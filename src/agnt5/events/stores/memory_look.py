@@ -37,9 +37,10 @@ class MemoryView:
         """The facts of these streams, or of all, ordered by stream and then by version."""
         return (fact for fact in self._facts if streams is None or fact.stream in streams)
 
-    def read(self, stream: str, *, upto: int | None = None) -> list[StoredFact]:
-        """The facts of one stream, up to a version."""
-        return [each for each in self.facts([stream]) if upto is None or each.version <= upto]
+    def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
+        rows = (row for row in self.facts([stream]) if row.version > after)
+        return [row for row in rows if upto is None or row.version <= upto]
 
     def run_rows(self) -> Iterator[RunRow]:
         """Every row of the index, in id order."""

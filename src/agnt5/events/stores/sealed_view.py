@@ -29,9 +29,9 @@ class SealedView:
         """The facts of these streams, or of all, ordered by stream and then by version."""
         return map(self._unsealed, self._view.facts(streams))
 
-    def read(self, stream: str, *, upto: int | None = None) -> list[StoredFact]:
-        """The facts of one stream, up to a version."""
-        return [self._unsealed(fact) for fact in self._view.read(stream, upto=upto)]
+    def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
+        """Some facts of one stream."""
+        return [self._unsealed(fact) for fact in self._view.read(stream, after=after, upto=upto)]
 
     def run_rows(self) -> Iterator[RunRow]:
         """Every row of the index, in id order."""

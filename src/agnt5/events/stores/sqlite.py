@@ -28,6 +28,7 @@ from agnt5.events.stores.sqlite_look import look
 from agnt5.events.stores.sqlite_reader import Reader
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
 from agnt5.events.stores.sqlite_schema import (
+    SCHEMA_VERSION,
     check_version,
     connect,
     make_file,
@@ -41,6 +42,7 @@ from agnt5.exceptions import (
     ConfigurationError,
     StoreError,
     StoreReadOnlyError,
+    StoreSchemaError,
 )
 from agnt5.signing import HashChain
 
@@ -63,6 +65,7 @@ class SqliteLog:
         durability: str = "full",
         owner: str | None = None,
         readonly: bool = False,
+        create: bool = True,
         chain: HashChain | None = None,
     ) -> None:
         """Open the file, and create it unless it is there.
@@ -72,6 +75,7 @@ class SqliteLog:
             durability: ``full`` or ``process``, see the module.
             owner: Who we are, for the lease table and for error texts.
             readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
+            create: False: it must be there.
             chain: Begin a hash chain, or go on with it as said here. One that was begun goes on in
                 any case.
         """
@@ -86,7 +90,8 @@ class SqliteLog:
         self._closed = False
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
-        mode = self._mode = _look_mode(self.path) if readonly else "rw"
+        looked = _look_mode(self.path, readonly=readonly) if readonly or not create else ""
+        mode = self._mode = looked if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
         self._committer = Committer(self.path, durability, self._recorder)
@@ -162,8 +167,13 @@ class SqliteLog:
     # Writing
 
     def start(self, sink: Sink) -> None:
-        """Begin to write. Settled appends go to the sink, from the writer's thread."""
-        self._writing().start(sink)
+        """Begin to write. Settled appends go to the sink, from the writer's thread.
+
+        A log that was opened only to look has none, and refuses them when they come.
+        """
+        self._check_process()
+        if self._writer is not None:
+            self._writer.start(sink)
 
     def append(self, requests: Sequence[Append]) -> None:
         """Hand over appends, in order."""
@@ -337,28 +347,35 @@ class SqliteLog:
         )
 
 
-def _look_mode(path: str) -> str:
+def _look_mode(path: str, *, readonly: bool) -> str:
     """How to open a file that must not be changed. Raises StoreError if it is not one of ours."""
     if not os.path.isfile(path):
         raise StoreError(f"{path} does not exist, so there is nothing to look at. Check the path.")
     try:
         try:
-            return _try_mode(path, "ro")
+            return _try_mode(path, "ro", readonly=readonly)
         except sqlite3.OperationalError:
             wal = path + "-wal"
             if os.path.exists(wal) and os.path.getsize(wal):
                 raise
             # On a read-only disk SQLite cannot make the -shm file that even readers need.
-            return _try_mode(path, "ro&immutable=1")
+            return _try_mode(path, "ro&immutable=1", readonly=readonly)
     except sqlite3.Error as error:
         raise translate(error, path) from error
 
 
-def _try_mode(path: str, mode: str) -> str:
+def _try_mode(path: str, mode: str, *, readonly: bool) -> str:
     connection = connect(path, mode=mode)
     try:
-        if check_version(connection, path) == 0:
+        version = check_version(connection, path)
+        if version == 0:
             raise StoreError(f"{path} holds no log yet.")
+        if readonly and version < SCHEMA_VERSION:
+            raise StoreSchemaError(
+                f"{path} was written by an older agnt5: it has schema version {version}, this one "
+                f"reads {SCHEMA_VERSION}, and who only looks changes nothing. A runtime of this "
+                f"version brings it up to date when it opens it; so does `agnt5 rebuild-index`."
+            )
     finally:
         connection.close()
     return mode

@@ -95,9 +95,9 @@ class SqliteView:
                 waiting += number
         yield from self._whole(group)
 
-    def read(self, stream: str, *, upto: int | None = None) -> list[StoredFact]:
-        """The facts of one stream, up to a version."""
-        return self._reader.read(stream, 0, upto, None)
+    def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
+        return self._reader.read(stream, after, upto, None)
 
     def run_rows(self) -> Iterator[RunRow]:
         """Every row of the index, in id order."""

@@ -83,7 +83,8 @@ def same_view(view: LogView, model: Model, some: Sequence[str]) -> None:
         expected = model.streams[stream]
         same_facts(f"facts() of {stream!r}", stream, facts, expected, 1)
         same("view", f"read({stream!r}) of a view", view.read(stream), facts)
-        same("view", f"read({stream!r}, upto=1) of a view", view.read(stream, upto=1), facts[:1])
+        second = view.read(stream, after=1, upto=2)
+        same("view", f"read({stream!r}, after=1, upto=2) of a view", second, facts[1:2])
     same("view", f"read({_NOBODY!r}) of a view", view.read(_NOBODY), [])
     wanted = {stream: facts for stream, facts in found.items() if stream in some}
     same("view", f"facts({some})", _by_stream(view.facts([*some, _NOBODY])), wanted)
