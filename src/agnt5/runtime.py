@@ -192,7 +192,7 @@ class Runtime(Desks):
         elif self._secrets.chain is not None:
             raise ConfigurationError("chain is for a store that the runtime opens by its address")
         else:
-            log = encrypted(log, self._secrets.keyring, self._clock.now(), readonly=False)
+            log = encrypted(log, self._secrets.keyring, self._clock.now())
         self._log = log
         self.loop = asyncio.get_running_loop()
         self._thread, self._pid = threading.get_ident(), os.getpid()
@@ -211,7 +211,7 @@ class Runtime(Desks):
         secrets = self._secrets
         log = open_store(self.store, durability=self.settings.durability, chain=secrets.chain)
         try:
-            return encrypted(log, secrets.keyring, self._clock.now(), readonly=False)
+            return encrypted(log, secrets.keyring, self._clock.now())
         except BaseException:
             log.close()
             raise
@@ -351,7 +351,7 @@ def open_log(
     keyring = privacy_of(encryption, None).keyring
     log = open_store(store_url(store), readonly=readonly, create=create)
     try:
-        return encrypted(log, keyring, SystemClock().now(), readonly=readonly)
+        return encrypted(log, keyring, SystemClock().now())
     except BaseException:
         log.close()
         raise

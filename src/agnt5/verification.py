@@ -14,7 +14,6 @@ from operator import attrgetter
 from typing import Final, cast
 
 from agnt5.events.base import Fact
-from agnt5.events.codec import decode_any
 from agnt5.events.entity.facts import ENTITY_FACTS, EntityFact, EntitySnapshot
 from agnt5.events.entity.state import EntityState
 from agnt5.events.entity.state import evolve as evolve_entity
@@ -35,6 +34,7 @@ from agnt5.events.run.facts import (
 from agnt5.events.run.state import Phase, RunState, evolve
 from agnt5.events.schedule.decider import is_schedule_stream
 from agnt5.events.schedule.facts import SCHEDULE_FACTS
+from agnt5.events.shredded import decode_any_shown
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreCorruptError
 
 MAX_FINDINGS: Final = 1000
@@ -256,7 +256,7 @@ def _read(
 def _take(stream: Stream, row: StoredFact, checks: Sequence[Check]) -> Iterator[Finding]:
     fact: Fact | None = None
     try:
-        fact = decode_any(row)
+        fact = decode_any_shown(row)
     except (AGNT5Error, TypeError) as error:
         yield Finding("fact", str(error), stream.name, row.version)
         stream.run = stream.entity = None

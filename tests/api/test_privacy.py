@@ -33,6 +33,7 @@ from agnt5 import (
 )
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.histories import read_histories
+from agnt5.operating import Onlooker
 
 RING = Keyring({"k1": bytes(range(32))})
 KEY = SigningKey(bytes(range(32)))
@@ -369,3 +370,26 @@ print(client.rotate_keys(), client.shred("anna").runs, client.verify_chain().ok)
     assert "AAAA" not in caplog.text
     with pytest.raises(EncryptionKeyError):
         Client(store=file_store).list_runs()
+
+
+async def test_a_store_with_shredded_runs_is_sound_and_can_be_looked_at_without_keys(file_store):
+    define()
+    async with Runtime(file_store, encryption=RING, chain=True):
+        client = AsyncClient()
+        await visit(client, run_id="a1", idempotency_key="i1")
+        await visit(client, "bob", run_id="b1", name="Bob", idempotency_key="i2")
+        await client.shred("anna")
+        assert str(await client.verify()).splitlines()[-1].startswith("sound: 2 runs")
+    async with Onlooker(file_store) as looker:
+        client = AsyncClient(runtime=looker)
+        assert {row.run_id for row in await client.list_runs()} == {"a1", "b1"}
+        assert (await client.verify_chain()).ok
+        with pytest.raises(EncryptionKeyError, match="'b1'"):
+            await client.get_result("b1")
+    rebuild_index(file_store, encryption=RING)
+    async with Runtime(file_store, encryption=RING, strict_idempotency=True):
+        client = AsyncClient()
+        assert (await client.verify()).ok
+        assert (await visit(client, name="Other", idempotency_key="i1")).run_id == "a1"
+        with pytest.raises(InvalidInputError, match="another input"):
+            await visit(client, "bob", name="Other", idempotency_key="i2")

@@ -12,7 +12,8 @@ from typing import cast
 import orjson
 from pydantic import JsonValue
 
-from agnt5.events.codec import class_of, decode_fact
+from agnt5.events.base import Fact
+from agnt5.events.codec import class_of, decode_any
 from agnt5.events.log import StoredFact
 from agnt5.events.run.facts import RunFact
 from agnt5.events.sealing import CLEAR, day_of, shredded_at
@@ -29,8 +30,13 @@ def decode_shown(stored: StoredFact) -> RunFact:
     Raises:
         StoreError: When it cannot be read for another reason.
     """
+    return cast("RunFact", decode_any_shown(stored))
+
+
+def decode_any_shown(stored: StoredFact) -> Fact:
+    """The same of any stream."""
     try:
-        return decode_fact(stored)
+        return decode_any(stored)
     except ShreddedError as error:
         return _left(stored, error)
 
@@ -45,7 +51,7 @@ def mark_of(stored: StoredFact) -> dict[str, JsonValue]:
     return {"shredded": day_of(shredded_at(stored.state) or 0)}
 
 
-def _left(stored: StoredFact, error: ShreddedError) -> RunFact:
+def _left(stored: StoredFact, error: ShreddedError) -> Fact:
     cls = class_of(stored.topic)
     shape = orjson.loads(stored.state)
     if cls is None or not isinstance(shape, dict):
@@ -61,6 +67,6 @@ def _left(stored: StoredFact, error: ShreddedError) -> RunFact:
         elif name in _TEXTS:
             fields[name] = "[shredded]"
     try:
-        return cast("RunFact", cls.model_validate(fields))
+        return cls.model_validate(fields)
     except ValueError:
         raise error from None

@@ -118,14 +118,14 @@ def test_another_key_and_a_missing_one_are_refused_before_anything_is_done(tmp_p
             Encrypted(inner, Keyring(keys), now=6)
         assert caught.value.key_id == "k1"
         with pytest.raises(EncryptionKeyError, match="AGNT5_ENCRYPTION_KEYS"):
-            encrypted(inner, None, 6, readonly=False)
+            encrypted(inner, None, 6)
         inner.close()
     with closing(sqlite3.connect(path)) as reader:
         assert reader.execute("SELECT count(*) FROM data_keys").fetchone() == (2,)
     assert len(path.read_bytes()) == len(before)
     # Who only looks may do so without keys, as far as it is in clear.
     look = SqliteLog(path, readonly=True)
-    assert encrypted(look, None, 6, readonly=True) is look
+    assert encrypted(look, None, 6) is look
     assert look.run_row("r1") == of("r1", "anna")
     look.close()
     # And somebody who looks with other keys is told at the first payload, with the run.

@@ -53,20 +53,23 @@ def open_store(
     raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")
 
 
-def encrypted(log: EventLog, keyring: Keyring | None, now: int, *, readonly: bool) -> EventLog:
+def encrypted(log: EventLog, keyring: Keyring | None, now: int) -> EventLog:
     """The same log, encrypted with these keys. Without keys a log that needs them is refused.
 
     Args:
-        log: A log of our own stores, not encrypted yet.
+        log: A log. One that encrypts already stays as it is; one that is only looked at may be
+            without keys, since some things in it are in clear.
         keyring: The keys; None: none.
         now: Microseconds since the epoch.
-        readonly: Only to look. Without keys that is allowed: some things are in clear.
 
     Raises:
         EncryptionKeyError: When a key that the store needs is missing, or is another one.
         ConfigurationError: When this kind of log cannot be encrypted.
     """
+    if hasattr(log, "key_name_of"):
+        return log
     vault = getattr(log, "vault", None)
+    readonly = bool(getattr(log, "is_readonly", False))
     if keyring is None:
         if vault is None or readonly:
             return log

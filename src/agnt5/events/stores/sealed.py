@@ -112,7 +112,7 @@ class SealedLog(PassingLog):
 
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Drop every index row and write these."""
-        self.inner.rebuild([self._sealed_change(row, self._key_of_binding(row)) for row in rows])
+        self.inner.rebuild([self._rebuilt(row) for row in rows])
 
     def _settled(self, inner: Append) -> Append:
         if not isinstance(inner, _Sealed) or inner.outer is None:
@@ -207,14 +207,16 @@ class SealedLog(PassingLog):
         text = f"{_DIGEST}{key.name}:{base64.b64encode(nonce + sealed).decode()}"
         return replace(change, input_digest=text)
 
-    def _key_of_binding(self, change: IndexChange) -> OpenKey:
-        if isinstance(change, KeyBinding) and not change.run_id.startswith(NO_RUN):
-            first = self.inner.read(change.run_id, upto=1)
-            envelope = opened(first[0].state) if first else None
-            named = self.keys.named(envelope.key_name, change.run_id) if envelope else None
-            if isinstance(named, OpenKey):
-                return named
-        return self.keys.of_subject(None, 0)
+    def _rebuilt(self, change: IndexChange) -> IndexChange:
+        if not isinstance(change, KeyBinding) or not change.input_digest:
+            return change
+        key: OpenKey | DataKey = self.keys.of_subject(None, 0)
+        if not change.run_id.startswith(NO_RUN):
+            name = self.key_name_of(change.run_id)
+            key = key if name is None else self.keys.named(name, change.run_id)
+        if isinstance(key, DataKey):
+            return replace(change, input_digest=SHREDDED_DIGEST)
+        return self._sealed_change(change, key)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""

@@ -131,6 +131,11 @@ class SqliteLog:
             self._lock.release()
 
     @property
+    def is_readonly(self) -> bool:
+        """Whether it was opened only to look."""
+        return self._writer is None
+
+    @property
     def commits(self) -> int:
         """Transactions of appends since the log was opened."""
         return self._committer.commits
