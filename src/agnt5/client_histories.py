@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from agnt5.archive import Imported, Payloads, Selection, Unfinished
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.histories import MAX_BYTES, Counts, History, Place
+from agnt5.run_lists import RunFilter, RunFilters
 from agnt5.transfers import listed
 
 
@@ -29,21 +31,19 @@ class Archiving(BlockingClient):
         destination: Place,
         run_ids: str | Sequence[str] | None = None,
         *,
-        status: str | None = None,
-        component: str | None = None,
-        parent_run_id: str | None = None,
         payloads: Payloads | None = None,
+        **filters: Unpack[RunFilters],
     ) -> Counts:
         """Write the histories of runs to a file of JSON lines.
 
         Args:
             destination: A path, or a file that was opened in binary mode.
             run_ids: One run or several; all that the filters leave if not given.
-            status: Only runs with this status.
-            component: Only runs of this function or workflow.
-            parent_run_id: Only the child runs of this run.
             payloads: Of an encrypted store, which needs a word: ``"plain"`` writes them in clear,
                 ``"sealed"`` as they lie there, which is for keeping and not for an import.
+            filters: Which runs: ``status``, ``component``, ``parent_run_id``, ``kind``,
+                ``session_id``, ``user_id``, ``since``, ``until``, as for
+                :meth:`agnt5.Client.list_runs`.
 
         Returns:
             How many runs and events were written.
@@ -54,7 +54,7 @@ class Archiving(BlockingClient):
             RunNotFoundError: When one of the ids is no run of this store.
             OSError: When the file cannot be written.
         """
-        selection = Selection(listed(run_ids), status, component, parent_run_id, payloads)
+        selection = Selection(listed(run_ids), RunFilter(**filters), payloads)
         return self._ask(lambda rt: rt.histories.export_runs(destination, selection))
 
     def import_runs(
@@ -98,13 +98,11 @@ class AsyncArchiving(AwaitingClient):
         destination: Place,
         run_ids: str | Sequence[str] | None = None,
         *,
-        status: str | None = None,
-        component: str | None = None,
-        parent_run_id: str | None = None,
         payloads: Payloads | None = None,
+        **filters: Unpack[RunFilters],
     ) -> Counts:
         """Write histories to a file. See :meth:`Client.export_runs`."""
-        selection = Selection(listed(run_ids), status, component, parent_run_id, payloads)
+        selection = Selection(listed(run_ids), RunFilter(**filters), payloads)
         return await self._ask(lambda rt: rt.histories.export_runs(destination, selection))
 
     async def import_runs(

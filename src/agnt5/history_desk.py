@@ -8,7 +8,6 @@ from agnt5.archive import Imported, Selection, Unfinished, history_of, plan_impo
 from agnt5.events.log import Append, EventLog
 from agnt5.exceptions import InvalidInputError
 from agnt5.histories import Counts, History, Place, read_histories, write_histories
-from agnt5.names import check_word
 from agnt5.runs import Runs
 
 
@@ -65,19 +64,13 @@ def check_selection(selection: Selection) -> None:
     Raises:
         InvalidInputError: With what was given.
     """
-    filters = {
-        "status": selection.status,
-        "component": selection.component,
-        "parent_run_id": selection.parent_run_id,
-    }
-    for what, value in filters.items():
-        check_word(value, what)
+    selection.wanted.check()
     if selection.payloads not in {None, "plain", "sealed"}:
         raise InvalidInputError(f"payloads is 'plain' or 'sealed', not {selection.payloads!r}")
     run_ids = selection.run_ids
     if run_ids is None:
         return
-    if any(value is not None for value in filters.values()):
+    if not selection.wanted.is_empty:
         raise InvalidInputError("give run ids or filters, not both: which runs are meant?")
     for run_id in run_ids:
         if not isinstance(run_id, str) or not run_id:

@@ -19,7 +19,7 @@ class Privacy:
 
 
 def privacy_of(encryption: Keyring | None, chain: HashChain | bool | None) -> Privacy:
-    """Settings as they were given; without ``encryption`` the variable counts, if it is set.
+    """Settings as they were given; for what is None the environment counts, as far as it is set.
 
     Raises:
         ConfigurationError: When one of them is wrong.

@@ -114,6 +114,11 @@ class HashChain:
     signing_key: SigningKey | None = None
     every: int = 1000
 
+    @property
+    def begins(self) -> bool:
+        """Whether it begins a chain where there is none."""
+        return True
+
     def __post_init__(self) -> None:
         given: object = self.signing_key
         if given is not None and not isinstance(given, SigningKey):
@@ -122,12 +127,23 @@ class HashChain:
             raise ConfigurationError(f"every takes a number of at least 1, not {self.every!r}")
 
 
+class ContinuedChain(HashChain):
+    """How a chain that is there goes on. It begins none."""
+
+    @property
+    def begins(self) -> bool:
+        """No."""
+        return False
+
+
 def chain_of(given: HashChain | bool | None) -> HashChain | None:
-    """The chain that a setting asks for.
+    """The chain that a setting asks for; without one, the key in the environment goes on signing.
 
     Raises:
         ConfigurationError: When it is no such setting.
     """
+    if given is None and os.environ.get(SIGNING_VARIABLE):
+        return ContinuedChain(SigningKey.from_environment())
     if given is None or given is False:
         return None
     if given is True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Unpack
 
 from agnt5.actors.clock import SystemClock
 from agnt5.actors.ids import Ids
@@ -12,6 +13,7 @@ from agnt5.events.log import Append, EventLog
 from agnt5.histories import MAX_BYTES, Counts, History, Place, read_histories
 from agnt5.history_desk import check_selection, export_selected, raise_first
 from agnt5.keyring import Keyring
+from agnt5.run_lists import RunFilter, RunFilters
 from agnt5.runtime import open_log
 
 
@@ -20,11 +22,9 @@ def export_runs(
     run_ids: str | Sequence[str] | None = None,
     *,
     store: str | None = None,
-    status: str | None = None,
-    component: str | None = None,
-    parent_run_id: str | None = None,
     payloads: Payloads | None = None,
     encryption: Keyring | None = None,
+    **filters: Unpack[RunFilters],
 ) -> Counts:
     """Write the histories of runs to a file of JSON lines. Another process may use the store.
 
@@ -32,12 +32,12 @@ def export_runs(
         destination: A path, or a file that was opened in binary mode.
         run_ids: One run or several; all that the filters leave if not given.
         store: As for :class:`agnt5.Runtime`.
-        status: Only runs with this status.
-        component: Only runs of this function or workflow.
-        parent_run_id: Only the child runs of this run.
         payloads: Of an encrypted store, which needs a word: ``"plain"`` writes them in clear,
             ``"sealed"`` as they lie there, which is for keeping and not for an import.
         encryption: As for :class:`agnt5.Runtime`; without keys, everything is written as it lies.
+        filters: Which runs: ``status``, ``component``, ``parent_run_id``, ``kind``,
+            ``session_id``, ``user_id``, ``since``, ``until``, as for
+            :meth:`agnt5.Client.list_runs`.
 
     Returns:
         How many runs and events were written.
@@ -49,7 +49,7 @@ def export_runs(
         StoreError: When the store cannot be read.
         OSError: When the file cannot be written.
     """
-    selection = Selection(listed(run_ids), status, component, parent_run_id, payloads)
+    selection = Selection(listed(run_ids), RunFilter(**filters), payloads)
     check_selection(selection)
     log = open_log(store, readonly=True, encryption=encryption)
     try:

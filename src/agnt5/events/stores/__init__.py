@@ -6,6 +6,7 @@ store is opened, because the ``eventsourcing`` library under them patches ``data
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from agnt5.exceptions import ConfigurationError
@@ -13,6 +14,7 @@ from agnt5.privacy_errors import EncryptionKeyError
 
 if TYPE_CHECKING:
     from agnt5.events.log import EventLog
+    from agnt5.events.query import Cell, SqlAnswer
     from agnt5.events.stores.memory import MemoryLog
     from agnt5.events.stores.passing import StoreLog
     from agnt5.events.stores.sqlite import SqliteLog
@@ -38,11 +40,22 @@ def open_store(
     Without ``create``, one that is not there is an error.
     """
     if url == "memory://":
-        if chain is not None:
+        if chain is not None and chain.begins:
             raise ConfigurationError("memory:// forgets with the process: a chain proves nothing")
         from agnt5.events.stores.memory import MemoryLog  # noqa: PLC0415 - see the module docstring
 
         return MemoryLog()
+    return _sqlite(url, durability=durability, readonly=readonly, create=create, chain=chain)
+
+
+def _sqlite(
+    url: str,
+    *,
+    durability: str = "full",
+    readonly: bool = False,
+    create: bool = True,
+    chain: HashChain | None = None,
+) -> SqliteLog:
     path = url.removeprefix("sqlite:///")
     if path != url and path.strip("/"):
         from agnt5.events.stores.sqlite import SqliteLog  # noqa: PLC0415 - see the module docstring
@@ -87,6 +100,25 @@ def encrypted(log: EventLog, keyring: Keyring | None, now: int) -> EventLog:
     from agnt5.events.stores.sealed import SealedLog  # noqa: PLC0415 - seldom used
 
     return SealedLog(cast("StoreLog", log), keyring, now=now, readonly=readonly)
+
+
+def ask_store(
+    url: str, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
+) -> SqlAnswer:
+    """Answer a question in SQL to a store that is there, whoever has it open.
+
+    Raises:
+        ConfigurationError: When it is no store that keeps tables.
+        InvalidInputError: When the question is wrong, does more than read, or takes too long.
+        StoreError: When the store is not there, or cannot be read.
+    """
+    if url == "memory://":
+        raise ConfigurationError("a store in memory:// keeps no tables that SQL could ask")
+    log = _sqlite(url, readonly=True)
+    try:
+        return log.ask(sql, parameters, limit=limit, timeout=timeout)
+    finally:
+        log.close()
 
 
 def beside_memory(log: EventLog) -> EventLog:

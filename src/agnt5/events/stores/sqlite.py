@@ -19,7 +19,8 @@ from agnt5.events.chain_check import ChainReport
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
-from agnt5.events.query import EventQuery
+from agnt5.events.query import Cell, EventQuery, SqlAnswer
+from agnt5.events.stores.sqlite_ask import ask_sqlite
 from agnt5.events.stores.sqlite_chain import begin_chain
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
@@ -317,6 +318,14 @@ class SqliteLog:
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""
         return self._reading().lease(scope)
+
+    def ask(
+        self, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
+    ) -> SqlAnswer:
+        """Answer a question in SQL, on a connection that can only read. Seconds, rows."""
+        self._reading()
+        mode = self._mode if self._mode.startswith("ro") else "ro"
+        return ask_sqlite(self.path, mode, sql, parameters, limit=limit, timeout=timeout)
 
     # Guards
 

@@ -47,7 +47,7 @@ _GROWN = (
 def begin_chain(connection: sqlite3.Connection, settings: HashChain | None) -> ChainWriter | None:
     """The chain of a store, begun now if the settings ask for one and there is none."""
     start = connection.execute(_BEGUN).fetchone()
-    if start is None and settings is not None:
+    if start is None and settings is not None and settings.begins:
         connection.execute(_BEGIN)
         start = connection.execute(_BEGUN).fetchone()
     if start is None:
