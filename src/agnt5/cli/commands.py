@@ -83,7 +83,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "rotate-keys": Entry(
         "agnt5.cli.privacy_commands:rotate_keys",
-        "Wrap the data keys of an encrypted store with the newest master key.",
+        "Wrap data keys with the newest master key.",
     ),
     "shred": Entry(
         "agnt5.cli.privacy_commands:shred",
@@ -91,6 +91,6 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "verify-chain": Entry(
         "agnt5.cli.privacy_commands:verify_chain",
-        "Show whether anything was changed in a store with a hash chain.",
+        "Hold a store to its hash chain.",
     ),
 }
