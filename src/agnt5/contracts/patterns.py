@@ -355,7 +355,12 @@ def update(name: str) -> Pattern:
 
 
 _KINDS: Final = frozenset(each.__name__ for each in RUN_FACTS)
-_ENDS = {"completed": "RunCompleted", "failed": "RunFailed", "cancelled": "RunCancelled"}
+_ENDS = {
+    "completed": "RunCompleted",
+    "failed": "RunFailed",
+    "cancelled": "RunCancelled",
+    "continued": "RunContinued",
+}
 
 
 def run(status: str) -> Pattern:

@@ -53,6 +53,15 @@ class Chain:
         self.broken: StoreError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Another stream that begins with an append, in the same transaction, or not at all."""
+
+    stream: str
+    facts: Sequence[RawFact]
+    changes: Sequence[IndexChange]
+
+
 @dataclass(slots=True, eq=False)
 class Append:
     """A request to extend one stream. Atomic: all its facts and index changes, or nothing."""
@@ -74,6 +83,9 @@ class Append:
     volatile: bool = False
     """The first of a stream that nobody wants on a disk: it, and what follows, may stay in memory.
     """
+    begins: Beginning | None = None
+    """A new stream that stands or falls with it; refused, both, if it is there already. It lies
+    where this stream lies, on the disk or in memory."""
 
 
 Sink = Callable[[Sequence[Append]], None]

@@ -18,7 +18,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.log import Append, Beginning, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
@@ -139,7 +139,7 @@ class MemoryLog:
                 raise _again(append.chain.broken, append)
             self._check_lease()
             if self._tails.get(append.stream, 0) == append.after:
-                self._check_keys(append.changes)
+                self._check_new(append)
                 self._insert(append)
             elif not self._is_ours(append):
                 raise VersionConflictError(append.stream, append.after)
@@ -153,14 +153,24 @@ class MemoryLog:
                 f"The log in memory has another owner now (we had epoch {self._lease.epoch})."
             )
 
-    def _check_keys(self, changes: Sequence[IndexChange]) -> None:
-        keys = dict(self._keys)
-        for change in changes:
-            if isinstance(change, KeyBinding):
-                _bind(keys, change)
+    def _check_new(self, append: Append) -> None:
+        """Refuse it, before anything of it is written."""
+        begins = append.begins
+        if begins is not None and begins.stream in self._tails:
+            raise VersionConflictError(append.stream, append.after)
+        more = () if begins is None else begins.changes
+        bindings = [each for each in (*append.changes, *more) if isinstance(each, KeyBinding)]
+        keys = dict(self._keys) if bindings else {}
+        for binding in bindings:
+            _bind(keys, binding)
 
     def _insert(self, append: Append) -> None:
-        position, version = len(self._facts), append.after
+        self._insert_stream(append, append.after)
+        if append.begins is not None:
+            self._insert_stream(append.begins, 0)
+
+    def _insert_stream(self, append: Append | Beginning, after: int) -> None:
+        position, version = len(self._facts), after
         events: list[_Event] = []
         for raw in append.facts:
             position, version = position + 1, version + 1
@@ -254,6 +264,12 @@ class MemoryLog:
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return self._runs.get(run_id)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        with self._lock:
+            rows = (row for row in self._runs.values() if row.chain == chain)
+            return next((row for row in rows if row.continued_to is None), None)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""

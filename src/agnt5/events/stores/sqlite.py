@@ -190,6 +190,10 @@ class SqliteLog:
         """The run's row, or None."""
         return self._reading().run_row(run_id)
 
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        return self._reading().last_of_chain(chain)
+
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""
         return self._reading().key_binding(scope)

@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Chain
+from agnt5.events.log import Append, Beginning, Chain
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
 from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
@@ -128,7 +128,7 @@ class Committer:
 
     def _count(self, batch: Sequence[Append]) -> None:
         self.commits += 1
-        self.events_written += sum(len(each.facts) for each in batch if each not in self._losers)
+        self.events_written += sum(map(_size, (e for e in batch if e not in self._losers)))
 
     def claim(self, scope: str, owner: str, *, adopt: bool) -> Lease:
         """Give the scope to the owner under a new epoch; ``adopt`` it as the one we write under."""
@@ -199,6 +199,10 @@ class Committer:
                     raise _DoubtError
                 tails[stream] = _add_facts(facts, append)
                 changes += append.changes
+                if append.begins is not None:
+                    # If it is there, UNIQUE will tell.
+                    tails[append.begins.stream] = _add_facts(facts, append.begins)
+                    changes += append.begins.changes
             self._recorder.insert_facts(connection, facts)
             _write_changes(connection, changes)
             self._new = list(batch)
@@ -228,6 +232,8 @@ class Committer:
                     self._losers[append] = broken[append.chain] = error
                 else:
                     tails[append.stream] = append.after + len(append.facts)
+                    if append.begins is not None:
+                        tails[append.begins.stream] = len(append.begins.facts)
         return tails
 
     def _try(self, connection: sqlite3.Connection, append: Append) -> StoreError | None:
@@ -249,8 +255,12 @@ class Committer:
             raise VersionConflictError(append.stream, append.after)
         facts: list[SqlValue] = []
         _add_facts(facts, append)
+        changes = append.changes
+        if append.begins is not None:
+            _add_facts(facts, append.begins)
+            changes = (*changes, *append.begins.changes)
         self._recorder.insert_facts(connection, facts)
-        _write_changes(connection, append.changes, one_by_one=True)
+        _write_changes(connection, changes, one_by_one=True)
         self._new.append(append)
 
     def _is_ours(self, append: Append) -> bool:
@@ -268,9 +278,13 @@ class Committer:
             self._tails = dict(islice(self._tails.items(), _TAILS // 2, None))
 
 
-def _add_facts(values: list[SqlValue], append: Append) -> int:
+def _size(append: Append) -> int:
+    return len(append.facts) + (len(append.begins.facts) if append.begins else 0)
+
+
+def _add_facts(values: list[SqlValue], append: Append | Beginning) -> int:
     """Append the columns of the facts; answer the version of the last one."""
-    stream, version = append.stream, append.after
+    stream, version = append.stream, append.after if isinstance(append, Append) else 0
     for fact in append.facts:
         version += 1
         values += (stream, version, fact.topic, fact.state, fact.event_id, fact.at, fact.step)

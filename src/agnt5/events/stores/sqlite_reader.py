@@ -19,6 +19,7 @@ from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_query import add_functions, counted, selected
 from agnt5.events.stores.sqlite_recorder import SqlValue
 from agnt5.events.stores.sqlite_schema import (
+    IS_LAST,
     IS_OWING,
     IS_RUNNABLE,
     IS_SUSPENDED,
@@ -148,6 +149,11 @@ class Reader:
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return next(iter(_run_rows(self.rows(_RUN + "WHERE run_id=?", (run_id,)))), None)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        found = self.rows(f"{_RUN}WHERE chain=? AND {IS_LAST}", (chain,))
+        return next(iter(_run_rows(found)), None)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from agnt5.events.index import UNFINISHED
 from agnt5.events.stores.sqlite_errors import code_of, translate, translate_os
-from agnt5.events.stores.sqlite_views import INDEX, VIEWS
+from agnt5.events.stores.sqlite_views import INDEX, NAMES, VIEWS
 from agnt5.exceptions import StoreCorruptError, StoreError, StoreSchemaError
 
 BUSY_MS = 500
@@ -28,6 +28,7 @@ def _words(statuses: tuple[str, ...]) -> str:
 IS_RUNNABLE = f"parked=0 AND status IN {_words(_RUNNABLE)}"
 IS_SUSPENDED = "status='suspended'"
 IS_OWING = "owes=1"
+IS_LAST = "chain IS NOT NULL AND continued_to IS NULL"
 IS_WAITING = f"parked=1 AND wake_at IS NOT NULL AND status IN {_words(UNFINISHED)}"
 
 EVENT_COLUMNS = (
@@ -57,6 +58,8 @@ RUN_COLUMNS = (
     "owes",
     "queue",
     "priority",
+    "continued_to",
+    "chain",
 )
 
 EVENTS_TABLE = (
@@ -103,7 +106,16 @@ _V2 = (
 
 _V3 = (INDEX, *VIEWS)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
+_V4 = (
+    # The views tell of the columns that are new.
+    *(f"DROP VIEW {name}" for name in NAMES),
+    "ALTER TABLE runs ADD COLUMN continued_to TEXT",
+    "ALTER TABLE runs ADD COLUMN chain TEXT",
+    f"CREATE INDEX runs_chains ON runs(chain) WHERE {IS_LAST}",
+    *VIEWS,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

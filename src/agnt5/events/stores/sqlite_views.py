@@ -106,7 +106,8 @@ CASE WHEN t.topic IN ('RunCancelled','RunSuspended') THEN {_value("t", "reason")
 {_given("q", "metadata")} AS metadata, {_given("q", "origin")} AS origin,
 t.originator_version AS events, {_time("r.created_at", "created_at")},
 {_time("r.started_at", "started_at")}, {_time("r.finished_at", "finished_at")},
-{_time("r.wake_at", "wake_at")}, {_time("t.recorded_at", "last_event_at")}
+{_time("r.wake_at", "wake_at")}, {_time("t.recorded_at", "last_event_at")},
+{_value("q", "continues")} AS continues, r.continued_to, r.chain
 FROM runs r
 LEFT JOIN stored_events q ON q.originator_id=r.run_id AND q.originator_version=1
 LEFT JOIN stored_events t ON t.originator_id=r.run_id AND t.originator_version=
@@ -255,3 +256,5 @@ VIEWS = (
     _WAITS,
     _EFFECTS,
 )
+
+NAMES = tuple(view.split(" ")[2] for view in VIEWS)

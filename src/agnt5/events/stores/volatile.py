@@ -125,6 +125,10 @@ class VolatileLog:
         """The run's row, or None."""
         return self._of(run_id).run_row(run_id)
 
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None. A chain is on the disk as a whole, or in memory."""
+        return self._of(chain).last_of_chain(chain)
+
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None; in memory it was named later."""
         memory = self._memory
