@@ -39,7 +39,7 @@ from agnt5.exceptions import (
 )
 from agnt5.flow import Queue
 from agnt5.names import check_name, check_patience, check_word
-from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of
+from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of, taken
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
@@ -281,7 +281,7 @@ class Runs:
         run_id = new.run_id or bus.ids.run_id()
         # Of other ids that are taken the log says so, when it is asked to begin their streams.
         if run_id in bus.runs or bus.is_in_line(run_id):
-            raise _taken(run_id)
+            raise taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
         definition = component.definition()
         command = c.QueueRun(
@@ -307,7 +307,7 @@ class Runs:
             await self._asked(lambda reply: bus.start(run_id, command, reply))
         except VersionConflictError as error:
             self._waiters.drop(run_id, waiter)
-            raise _taken(run_id) from error
+            raise taken(run_id) from error
         except BaseException:
             self._waiters.drop(run_id, waiter)
             raise
@@ -398,7 +398,3 @@ class Runs:
             return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
         finally:
             self._waiters.drop(run_id, waiter)
-
-
-def _taken(run_id: str) -> InvalidInputError:
-    return InvalidInputError(f"a run with the id {run_id!r} is already in this store")
