@@ -364,7 +364,7 @@ _ENDS = {
 
 
 def run(status: str) -> Pattern:
-    """The run has ended so: ``completed``, ``failed`` or ``cancelled``.
+    """The run has ended so: ``completed``, ``failed``, ``cancelled`` or ``continued``.
 
     Raises:
         ConfigurationError: When it is none of them.
