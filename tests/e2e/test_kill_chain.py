@@ -43,7 +43,7 @@ def test_a_chain_has_no_gap_and_no_fork(tmp_path, seed):
 
 
 def judge(store: Path, witness: Path) -> None:
-    """Every run of the chain once, each with one end, linked to the next; each step at most once."""
+    """Every run of the chain once, each with one end and linked to the next."""
     log = SqliteLog(store)
     histories = {
         run_id: [fact for fact, _ in decode_history(log.read(run_id))] for run_id in log.run_ids()

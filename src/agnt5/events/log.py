@@ -92,6 +92,16 @@ Sink = Callable[[Sequence[Append]], None]
 """Takes a group of settled appends, from the log's own thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What nothing refers to any more, and was dropped."""
+
+    blobs: int = 0
+    """How many payloads that were kept apart."""
+    size: int = 0
+    """How many bytes they had."""
+
+
 class EventLog(RunIndex, Protocol):
     """Where facts are kept. Reads may block and may be called from any thread."""
 
@@ -130,6 +140,13 @@ class EventLog(RunIndex, Protocol):
 
     def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
         """How many facts are asked for, by one of ``GROUPS``; without one, all under None."""
+        ...
+
+    def collect(self) -> Collected:
+        """Drop what is kept apart from the facts and belongs to none of them any more.
+
+        For whoever has removed streams. It may run beside appends; what is read stays as it is.
+        """
         ...
 
     def close(self) -> None:

@@ -400,6 +400,15 @@ class TakesAnyRunOfAChain(LineLog):
         return next((row for row in self.sorted_rows() if row.chain == chain), None)
 
 
+@mutant
+class CollectsWhatIsInUse(LineLog):
+    def collect(self):
+        for facts in self.streams.values():
+            if len(facts) > 1:
+                facts[0] = replace(facts[0], state=b"gone")
+        return super().collect()
+
+
 # Trouble
 
 

@@ -18,7 +18,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Beginning, Sink, StoredFact
+from agnt5.events.log import Append, Beginning, Collected, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
@@ -94,6 +94,10 @@ class MemoryLog:
             except StoreError:
                 self._runs, self._keys = before
                 raise
+
+    def collect(self) -> Collected:
+        """There is nothing: payloads are not kept apart from the facts."""
+        return Collected()
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch, as on a SQLite store."""

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.log import Append, Collected, Sink, StoredFact
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
@@ -53,6 +54,7 @@ class SqliteLog:
         durability: str = "full",
         owner: str | None = None,
         readonly: bool = False,
+        blob_threshold: int = BLOB_THRESHOLD,
     ) -> None:
         """Open the file, and create it unless it is there.
 
@@ -61,6 +63,7 @@ class SqliteLog:
             durability: ``full`` or ``process``, see the module.
             owner: Who we are, for the lease table and for error texts.
             readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
+            blob_threshold: Facts of more bytes keep their long payloads apart, once each.
         """
         if durability not in _DURABILITIES:
             raise ConfigurationError(
@@ -76,7 +79,7 @@ class SqliteLog:
         mode = _look_mode(self.path) if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
-        self._committer = Committer(self.path, durability, self._recorder)
+        self._committer = Committer(self.path, durability, self._recorder, threshold=blob_threshold)
         if not readonly:
             self._open()
 
@@ -129,6 +132,13 @@ class SqliteLog:
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Drop every index row and write these, in one transaction."""
         self._call(lambda: self._committer.rebuild(rows))
+
+    def collect(self) -> Collected:
+        """Drop the blobs that no fact uses any more, in short transactions beside the appends."""
+        found = Collected()
+        while (some := self._call(self._committer.collect)).blobs:
+            found = Collected(found.blobs + some.blobs, found.size + some.size)
+        return found
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch.

@@ -15,7 +15,8 @@ from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Beginning, Chain
+from agnt5.events.log import Append, Beginning, Chain, Collected
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD, Blobs, collect_some
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
 from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
@@ -62,8 +63,11 @@ _FAULTS = (
 class Committer:
     """The write connection. Used by one thread at a time."""
 
-    def __init__(self, path: str, durability: str, recorder: Recorder) -> None:
+    def __init__(
+        self, path: str, durability: str, recorder: Recorder, *, threshold: int = BLOB_THRESHOLD
+    ) -> None:
         self._path = path
+        self._threshold = threshold
         self._durability = durability
         self._recorder = recorder
         self._lease: Lease | None = None
@@ -147,6 +151,11 @@ class Committer:
             with self._transaction(fenced=False) as connection:
                 connection.execute(_RELEASE, (lease.scope, lease.owner, lease.epoch))
 
+    def collect(self) -> Collected:
+        """Drop some blobs that no fact uses any more, in one short transaction."""
+        with self._transaction() as connection:
+            return collect_some(connection)
+
     def rebuild(self, changes: Sequence[IndexChange]) -> None:
         """Replace every index row, in one transaction."""
         with self._transaction() as connection:
@@ -190,6 +199,7 @@ class Committer:
         tails: dict[str, int] = {}
         facts: list[SqlValue] = []
         changes: list[IndexChange] = []
+        blobs = Blobs(self._threshold)
         with self._transaction() as connection:
             for append in batch:
                 stream, version = append.stream, append.after
@@ -197,13 +207,14 @@ class Committer:
                     tails[stream] = self._known_tail(append)
                 if tails[stream] != version:
                     raise _DoubtError
-                tails[stream] = _add_facts(facts, append)
+                tails[stream] = _add_facts(facts, append, blobs)
                 changes += append.changes
                 if append.begins is not None:
                     # If it is there, UNIQUE will tell.
-                    tails[append.begins.stream] = _add_facts(facts, append.begins)
+                    tails[append.begins.stream] = _add_facts(facts, append.begins, blobs)
                     changes += append.begins.changes
             self._recorder.insert_facts(connection, facts)
+            blobs.write(connection)
             _write_changes(connection, changes)
             self._new = list(batch)
         return tails
@@ -254,12 +265,14 @@ class Committer:
                 return
             raise VersionConflictError(append.stream, append.after)
         facts: list[SqlValue] = []
-        _add_facts(facts, append)
+        blobs = Blobs(self._threshold)
+        _add_facts(facts, append, blobs)
         changes = append.changes
         if append.begins is not None:
-            _add_facts(facts, append.begins)
+            _add_facts(facts, append.begins, blobs)
             changes = (*changes, *append.begins.changes)
         self._recorder.insert_facts(connection, facts)
+        blobs.write(connection)
         _write_changes(connection, changes, one_by_one=True)
         self._new.append(append)
 
@@ -282,12 +295,16 @@ def _size(append: Append) -> int:
     return len(append.facts) + (len(append.begins.facts) if append.begins else 0)
 
 
-def _add_facts(values: list[SqlValue], append: Append | Beginning) -> int:
+def _add_facts(values: list[SqlValue], append: Append | Beginning, blobs: Blobs) -> int:
     """Append the columns of the facts; answer the version of the last one."""
     stream, version = append.stream, append.after if isinstance(append, Append) else 0
+    most = blobs.threshold
     for fact in append.facts:
         version += 1
-        values += (stream, version, fact.topic, fact.state, fact.event_id, fact.at, fact.step)
+        state: SqlValue = fact.state
+        if len(fact.state) > most:
+            state = blobs.take(stream, version, fact.state)
+        values += (stream, version, fact.topic, state, fact.event_id, fact.at, fact.step)
     return version
 
 

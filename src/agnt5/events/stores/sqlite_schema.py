@@ -10,6 +10,7 @@ import sqlite3
 from urllib.parse import quote
 
 from agnt5.events.index import UNFINISHED
+from agnt5.events.stores.sqlite_blobs import TABLES
 from agnt5.events.stores.sqlite_errors import code_of, translate, translate_os
 from agnt5.events.stores.sqlite_views import INDEX, NAMES, VIEWS
 from agnt5.exceptions import StoreCorruptError, StoreError, StoreSchemaError
@@ -108,10 +109,11 @@ _V3 = (INDEX, *VIEWS)
 
 _V4 = (
     # The views tell of the columns that are new.
-    *(f"DROP VIEW {name}" for name in NAMES),
+    *(f"DROP VIEW IF EXISTS {name}" for name in NAMES),
     "ALTER TABLE runs ADD COLUMN continued_to TEXT",
     "ALTER TABLE runs ADD COLUMN chain TEXT",
     f"CREATE INDEX runs_chains ON runs(chain) WHERE {IS_LAST}",
+    *TABLES,
     *VIEWS,
 )
 

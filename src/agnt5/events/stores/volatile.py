@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, EventLog, Sink, StoredFact
+from agnt5.events.log import Append, Collected, EventLog, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.stores.memory import MemoryLog
 
@@ -75,6 +75,10 @@ class VolatileLog:
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Build the index of the durable log again."""
         self._log.rebuild(rows)
+
+    def collect(self) -> Collected:
+        """Drop what belongs to no fact of the durable log any more."""
+        return self._log.collect()
 
     def close(self) -> None:
         """Close the durable log, and forget the other one."""
