@@ -40,26 +40,14 @@ from agnt5.runtime_privacy import privacy_of
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.signing import HashChain
+from agnt5.store_address import named_or_given, store_url
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 if TYPE_CHECKING:
     from agnt5.events.query import Cell, SqlAnswer
 
-DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
-STORE_VARIABLE = "AGNT5_STORE"
-
 T = TypeVar("T")
-
-
-def store_url(store: str | None) -> str:
-    """The store that is meant: the argument, else ``AGNT5_STORE``, else a file under ``.agnt5``."""
-    return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
-
-
-def named_or_given(store: str | EventLog | None) -> tuple[str, EventLog | None]:
-    """The address of a store that is to be opened, or a log that is open already."""
-    return (store_url(store), None) if isinstance(store, str | None) else ("", store)
 
 
 class Runtime(Desks):

@@ -164,6 +164,14 @@ class ChainCheck:
             return
         self._extend(stream, fact, digest)
 
+    def tell(self, fact: StoredFact | None, text: str) -> None:
+        """Something else was changed: in a fact, or in what lies beside the facts."""
+        if fact is None:
+            self._say("changed", None, 0, text)
+        else:
+            what = f"fact {fact.version} of {fact.stream!r}"
+            self._say("changed", fact.stream, fact.version, f"{what}: {text}")
+
     def _extend(self, stream: _Stream, fact: StoredFact, digest: bytes | None) -> None:
         stream.version = fact.version
         stream.digest = fact_hash(

@@ -55,6 +55,15 @@ class Chain:
         self.broken: StoreError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Another stream that begins with an append, in the same transaction, or not at all."""
+
+    stream: str
+    facts: Sequence[RawFact]
+    changes: Sequence[IndexChange]
+
+
 @dataclass(slots=True, eq=False)
 class Append:
     """A request to extend one stream. Atomic: all its facts and index changes, or nothing."""
@@ -78,6 +87,9 @@ class Append:
     """
     data_keys: Sequence[DataKey] = ()
     """What its facts are encrypted with, if that may not be on the disk yet: written with them."""
+    begins: Beginning | None = None
+    """A new stream that stands or falls with it; refused, both, if it is there already. It lies
+    where this stream lies, on the disk or in memory."""
 
 
 Sink = Callable[[Sequence[Append]], None]
@@ -148,6 +160,16 @@ class LogView(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What nothing refers to any more, and was dropped."""
+
+    blobs: int = 0
+    """How many payloads that were kept apart."""
+    size: int = 0
+    """How many bytes they had."""
+
+
 class EventLog(RunIndex, Protocol):
     """Where facts are kept. Reads may block and may be called from any thread."""
 
@@ -205,6 +227,13 @@ class EventLog(RunIndex, Protocol):
 
     def view(self) -> AbstractContextManager[LogView]:
         """Look at everything as of one moment. Blocks nobody; held long, it lets a store grow."""
+        ...
+
+    def collect(self) -> Collected:
+        """Drop what is kept apart from the facts and belongs to none of them any more.
+
+        For whoever has removed streams. It may run beside appends; what is read stays as it is.
+        """
         ...
 
     def close(self) -> None:

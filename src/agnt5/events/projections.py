@@ -13,6 +13,7 @@ from agnt5.events.run.facts import (
     OperationCancelled,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFact,
     RunFailed,
     RunParked,
@@ -34,6 +35,7 @@ _STATUS = {
     Phase.COMPLETED: "completed",
     Phase.FAILED: "failed",
     Phase.CANCELLED: "cancelled",
+    Phase.CONTINUED: "continued",
 }
 
 
@@ -77,6 +79,8 @@ def row_of(state: RunState) -> RunRow:
         owes=owes(state),
         queue=queued.queue,
         priority=queued.priority,
+        continued_to=state.successor,
+        chain=queued.chain,
     )
 
 
@@ -92,7 +96,7 @@ Known = Callable[[str], RunState | None]
 def owes_word(state: RunState, known: Known) -> bool:
     """Whether another run waits for what this one, which has ended, must tell it."""
     queued = state.queued
-    if queued is not None and queued.parent_run_id is not None:
+    if queued is not None and queued.parent_run_id is not None and state.successor is None:
         parent = known(queued.parent_run_id)
         if parent and not parent.is_finished and (queued.parent_key or "") in parent.children:
             return True
@@ -108,8 +112,13 @@ def _still_owes(state: RunState, known: Known) -> bool:
 
 
 def bindings_of(run_id: str, fact: RunQueued) -> list[KeyBinding]:
-    """The idempotency key and the deduplication id that a new run takes."""
+    """The idempotency key and the deduplication id that a new run takes.
+
+    One that continues another takes none: they name the first run of the chain.
+    """
     bindings: list[KeyBinding] = []
+    if fact.continues is not None:
+        return bindings
     if fact.idempotency_key is not None:
         scope = key_scope(fact.kind, fact.component, fact.idempotency_key)
         bindings.append(KeyBinding(scope, run_id, digest(fact.input), fact.replaces))
@@ -129,6 +138,7 @@ _ROW_FACTS: frozenset[type[RunFact]] = frozenset(
         RunCompleted,
         RunFailed,
         RunCancelled,
+        RunContinued,
         UserInputRequested,
         UserReplied,
         UserInputExpired,

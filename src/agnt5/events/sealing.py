@@ -37,7 +37,7 @@ CLEAR: dict[str, frozenset[str]] = {
         "RunQueued": {
             *("component", "kind", "idempotency_key", "replaces", "session_id", "user_id"),
             *("version_label", "parent_run_id", "parent_key", "queue", "priority"),
-            *("deduplication_id", "replaces_duplicate", "durable"),
+            *("deduplication_id", "replaces_duplicate", "durable", "continues", "chain", "link"),
         },
         "RunStarted": {"definition", "timeout_us"},
         "RunCancelRequested": (),
@@ -47,6 +47,7 @@ CLEAR: dict[str, frozenset[str]] = {
         "RunCompleted": (),
         "RunFailed": {"attempts", "max_attempts"},
         "RunCancelled": (),
+        "RunContinued": {"successor", "version_label"},
         "MarkerRecorded": {"key"},
         "StateChanged": {"key", "name"},
         "EventEmitted": {"key", "event_type"},

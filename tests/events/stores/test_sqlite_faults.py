@@ -438,7 +438,7 @@ def test_index_changes_alone_are_checked_on_a_stream_that_was_not_seen_yet(path)
 
 def test_a_damaged_page(path):
     d = Driver(SqliteLog(path))
-    d.put(*(make_append(f"r{n}", 0, 20, make_row(f"r{n}")) for n in range(200)))
+    d.put(*(make_append(f"r{n}", 0, 20, make_row(f"r{n}")) for n in range(400)))
     d.log.close()
     size = path.stat().st_size
     with path.open("r+b") as file:

@@ -361,6 +361,54 @@ class LetsTwoIn(LineLog):
         fcntl.flock(self.file, fcntl.LOCK_UN)
 
 
+# Streams that begin with the append of another one
+
+
+@mutant
+class ForgetsWhatBegins(LineLog):
+    def parts(self, written):
+        return [each for each in super().parts(written) if "." not in each["stream"]]
+
+
+@mutant
+class BeginsInALineOfItsOwn(LineLog):
+    """A crash between the two lines, or a reader, sees the end without the beginning."""
+
+    faults = replace(FAULTS, strike=lambda log, _: at_the_second_write(log))
+
+    def commit(self, change):
+        if change["kind"] != "appends":
+            super().commit(change)
+            return
+        for append in change["appends"]:
+            super().commit({"kind": "appends", "appends": [append]})
+
+
+@mutant
+class BeginsWhatIsThere(LineLog):
+    def refuse(self, append, tails, names):
+        begins, append.begins = append.begins, None
+        try:
+            return super().refuse(append, tails, names)
+        finally:
+            append.begins = begins
+
+
+@mutant
+class TakesAnyRunOfAChain(LineLog):
+    def last_of_chain(self, chain):
+        return next((row for row in self.sorted_rows() if row.chain == chain), None)
+
+
+@mutant
+class CollectsWhatIsInUse(LineLog):
+    def collect(self):
+        for facts in self.streams.values():
+            if len(facts) > 1:
+                facts[0] = replace(facts[0], state=b"gone")
+        return super().collect()
+
+
 # Trouble
 
 

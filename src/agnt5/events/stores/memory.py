@@ -7,7 +7,6 @@ after a restart.
 from __future__ import annotations
 
 import logging
-import threading
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,21 @@ from operator import attrgetter
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
 
-from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
+from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
+from agnt5.events.log import (
+    Append,
+    Beginning,
+    Collected,
+    LogView,
+    Removal,
+    Sink,
+    StoredFact,
+)
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
-from agnt5.events.stores.memory_look import MemoryView, ended_of
+from agnt5.events.stores.memory_index import MemoryIndex
+from agnt5.events.stores.memory_look import MemoryView
 from agnt5.events.stores.memory_vault import MemoryVault
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
@@ -36,10 +44,11 @@ class _Event(StoredEvent):
     fact: StoredFact
 
 
-class MemoryLog:
+class MemoryLog(MemoryIndex):
     """The EventLog and Leases ports in memory. Thread-safe."""
 
     def __init__(self, *, owner: str = "memory") -> None:
+        super().__init__()
         self.owner = owner
         self.commits = 0
         self.events_written = 0
@@ -48,11 +57,8 @@ class MemoryLog:
         self._tails: dict[str, int] = {}
         self._facts: list[StoredFact] = []  # by position
         self._highest = 0
-        self._runs: dict[str, RunRow] = {}
-        self._keys: dict[str, KeyBinding] = {}
         self._leases: dict[str, Lease] = {}
         self._epochs: dict[str, int] = {}
-        self._lock = threading.RLock()
         self._sink: Sink | None = None
         self._waiting: list[Append] = []  # handed over before the start
         self._settled: deque[Sequence[Append]] = deque()
@@ -122,6 +128,10 @@ class MemoryLog:
             self.recorder.insert_events([_event_of(fact) for fact in self._facts])
             return [each.stream for each in gone]
 
+    def collect(self) -> Collected:
+        """There is nothing: payloads are not kept apart from the facts."""
+        return Collected()
+
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch, as on a SQLite store."""
         with self._lock:
@@ -166,7 +176,7 @@ class MemoryLog:
                 raise _again(append.chain.broken, append)
             self._check_lease()
             if self._tails.get(append.stream, 0) == append.after:
-                self._check_keys(append.changes)
+                self._check_new(append)
                 self._insert(append)
             elif not self._is_ours(append):
                 raise VersionConflictError(append.stream, append.after)
@@ -180,14 +190,26 @@ class MemoryLog:
                 f"The log in memory has another owner now (we had epoch {self._lease.epoch})."
             )
 
-    def _check_keys(self, changes: Sequence[IndexChange]) -> None:
-        keys = dict(self._keys)
-        for change in changes:
-            if isinstance(change, KeyBinding):
-                _bind(keys, change)
+    def _check_new(self, append: Append) -> None:
+        """Refuse it, before anything of it is written."""
+        begins = append.begins
+        if begins is not None and begins.stream in self._tails:
+            raise VersionConflictError(append.stream, append.after)
+        more = () if begins is None else begins.changes
+        bindings = [each for each in (*append.changes, *more) if isinstance(each, KeyBinding)]
+        keys = dict(self._keys) if bindings else {}
+        for binding in bindings:
+            _bind(keys, binding)
 
     def _insert(self, append: Append) -> None:
-        position, version = self._highest, append.after
+        for key in append.data_keys:
+            self.vault.put(key)
+        self._insert_stream(append, append.after)
+        if append.begins is not None:
+            self._insert_stream(append.begins, 0)
+
+    def _insert_stream(self, append: Append | Beginning, after: int) -> None:
+        position, version = self._highest, after
         events: list[_Event] = []
         for raw in append.facts:
             position, version = position + 1, version + 1
@@ -202,8 +224,6 @@ class MemoryLog:
                 raw.step,
             )
             events.append(_event_of(fact))
-        for key in append.data_keys:
-            self.vault.put(key)
         if events:
             self.recorder.insert_events(events)
             self._tails[append.stream] = version
@@ -284,71 +304,6 @@ class MemoryLog:
         with self._lock:
             return self._keys.pop(scope, None) is not None
 
-    def run_row(self, run_id: str) -> RunRow | None:
-        """The run's row, or None."""
-        return self._runs.get(run_id)
-
-    def key_binding(self, scope: str) -> KeyBinding | None:
-        """The run that an idempotency key names, or None."""
-        return self._keys.get(scope)
-
-    def runnable(self) -> list[RunRow]:
-        """Runs that must be in memory, in id order."""
-        return [
-            row
-            for row in self._sorted()
-            if not row.parked and row.status in UNFINISHED and row.status != "suspended"
-        ]
-
-    def suspended(self) -> list[str]:
-        """Ids of suspended runs, in id order."""
-        return [row.run_id for row in self._sorted() if row.status == "suspended"]
-
-    def owing(self) -> list[str]:
-        """Ids of runs that have ended and may owe other runs a report, in id order."""
-        return [row.run_id for row in self._sorted() if row.owes]
-
-    def due(self, now: int) -> list[str]:
-        """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
-        return [run_id for wake_at, run_id in self._wakes() if wake_at <= now]
-
-    def next_wake(self, after: int = 0) -> int | None:
-        """The earliest ``wake_at`` later than ``after`` of any parked, unfinished run."""
-        return next((wake_at for wake_at, _ in self._wakes() if wake_at > after), None)
-
-    def list_runs(
-        self,
-        *,
-        status: str | None = None,
-        component: str | None = None,
-        parent_run_id: str | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> list[RunRow]:
-        """Rows, the newest (greatest id) first."""
-        rows = [
-            row
-            for row in reversed(self._sorted())
-            if status in (None, row.status)
-            and component in (None, row.component)
-            and parent_run_id in (None, row.parent_run_id)
-            and (before is None or row.run_id < before)
-        ]
-        return rows[:limit]
-
-    def ended(
-        self,
-        before: int,
-        *,
-        component: str | None = None,
-        status: str | None = None,
-        after: str = "",
-        limit: int = 100,
-    ) -> list[RunRow]:
-        """Rows of runs with a ``finished_at`` before a time, in id order."""
-        found = ended_of(self._sorted(), before, component, status, after)
-        return list(islice(found, limit))
-
     def view(self) -> AbstractContextManager[LogView]:
         """Look at everything as of one moment."""
         with self._lock:
@@ -367,17 +322,6 @@ class MemoryLog:
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""
         return self._leases.get(scope)
-
-    def _sorted(self) -> list[RunRow]:
-        with self._lock:
-            return sorted(self._runs.values(), key=lambda row: row.run_id)
-
-    def _wakes(self) -> list[tuple[int, str]]:
-        return sorted(
-            (row.wake_at, row.run_id)
-            for row in self._sorted()
-            if row.parked and row.wake_at is not None and row.status in UNFINISHED
-        )
 
 
 _position_of = attrgetter("position")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import Lease, Leases
-from agnt5.events.log import Append, EventLog, LogView, Removal, Sink, StoredFact
+from agnt5.events.log import Append, Collected, EventLog, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.vault import Vault
 
@@ -48,6 +48,10 @@ class PassingLog:
     def forget(self, removals: Sequence[Removal]) -> list[str]:
         """Delete runs, with their rows and keys."""
         return self._log.forget(removals)
+
+    def collect(self) -> Collected:
+        """Drop what is kept apart from the facts and belongs to none of them any more."""
+        return self._log.collect()
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch."""
@@ -152,6 +156,10 @@ class PassingLog:
     def view(self) -> AbstractContextManager[LogView]:
         """Look at everything as of one moment."""
         return self._log.view()
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of the chain that began with this run."""
+        return self._log.last_of_chain(chain)
 
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, LogView, RawFact, Sink, StoredFact
+from agnt5.events.log import Append, Beginning, LogView, RawFact, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
 from agnt5.events.sealing import bound, clear_part, enveloped, marked, opened
@@ -37,7 +37,9 @@ class _Sealed(Append):
     """An append as the store gets it, and the one that it stands for."""
 
     outer: Append | None = field(default=None)
-    key: OpenKey | None = field(default=None)
+    keys: list[tuple[str, int, OpenKey]] = field(default_factory=list)
+    """By stream that it extends, or that begins with it: after which version, and with which key.
+    """
 
 
 class SealedLog(PassingLog):
@@ -117,12 +119,12 @@ class SealedLog(PassingLog):
     def _settled(self, inner: Append) -> Append:
         if not isinstance(inner, _Sealed) or inner.outer is None:
             return inner
-        if inner.key is not None:
-            self.keys.settled(inner.key, is_written=inner.error is None)
-            if not inner.after:
-                self._beginning.pop(inner.stream, None)
+        for stream, after, key in inner.keys:
+            self.keys.settled(key, is_written=inner.error is None)
+            if not after:
+                self._beginning.pop(stream, None)
                 if inner.error is None:
-                    self._of_stream[inner.stream] = inner.key
+                    self._of_stream[stream] = key
         inner.outer.error = inner.error
         return inner.outer
 
@@ -141,26 +143,35 @@ class SealedLog(PassingLog):
             outer=outer,
         )
         try:
-            with self.keys.lock:
-                key = inner.key = self._key_for(outer)
-                self.keys.begin(key)
-            inner.facts = [
-                self._seal(key, outer.stream, version, fact)
-                for version, fact in enumerate(outer.facts, outer.after + 1)
-            ]
+            key = self._take_key(inner, outer, outer.after)
+            inner.facts = self._seal(key, outer, outer.after)
             inner.changes = [self._sealed_change(change, key) for change in outer.changes]
-            if not key.is_kept:
-                inner.data_keys = (key.row,)
+            if outer.begins is not None:
+                inner.begins = self._sealed_beginning(inner, outer.begins)
+            inner.data_keys = [key.row for _, _, key in inner.keys if not key.is_kept]
         except StoreError as error:
             # Settled as failed by the store, so that all are settled in their order.
             outer.chain.broken = outer.chain.broken or error
         return inner
 
-    def _key_for(self, append: Append) -> OpenKey:
+    def _sealed_beginning(self, inner: _Sealed, begins: Beginning) -> Beginning:
+        key = self._take_key(inner, begins, 0)
+        changes = [self._sealed_change(change, key) for change in begins.changes]
+        return Beginning(begins.stream, self._seal(key, begins, 0), changes)
+
+    def _take_key(self, inner: _Sealed, part: Append | Beginning, after: int) -> OpenKey:
+        with self.keys.lock:
+            key = self._key_for(part, after)
+            self.keys.begin(key)
+        inner.keys.append((part.stream, after, key))
+        return key
+
+    def _key_for(self, append: Append | Beginning, after: int) -> OpenKey:
         stream = append.stream
         at = append.facts[0].at if append.facts else 0
-        if not append.after:
-            begun = self._beginning[stream] = self.keys.of_subject(self._subject_of(append), at)
+        if not after:
+            subject = self._subject_of(append, after)
+            begun = self._beginning[stream] = self.keys.of_subject(subject, at)
             return begun
         found = self._of_stream.get(stream)
         if found is not None:
@@ -173,28 +184,30 @@ class SealedLog(PassingLog):
             raise ShreddedError(msg, stream, named.shredded_at or 0)
         found = named or self._beginning.get(stream)
         if found is None:
-            found = self.keys.of_subject(self._subject_of(append), at)
+            found = self.keys.of_subject(self._subject_of(append, after), at)
         self._of_stream[stream] = found
         return found
 
-    def _subject_of(self, append: Append) -> str | None:
+    def _subject_of(self, append: Append | Beginning, after: int) -> str | None:
         if append.stream.startswith(NO_RUN):
             return None
         for change in append.changes:
             if isinstance(change, RunRow) and change.run_id == append.stream:
                 return change.user_id
-        row = self.inner.run_row(append.stream) if append.after else None
+        row = self.inner.run_row(append.stream) if after else None
         return None if row is None else row.user_id
 
-    def _seal(self, key: OpenKey, stream: str, version: int, fact: RawFact) -> RawFact:
-        clear = clear_part(fact.topic, fact.state, key.name)
-        place = (stream, version, fact.topic, fact.at, fact.event_id, fact.step)
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = self.keys.cipher(key, stream).encrypt(
-            nonce, fact.state, bound(place, key.name, clear)
-        )
-        state = enveloped(key.name, clear, base64.b64encode(nonce + sealed))
-        return RawFact(fact.topic, state, fact.at, fact.event_id, fact.step)
+    def _seal(self, key: OpenKey, part: Append | Beginning, after: int) -> list[RawFact]:
+        cipher = self.keys.cipher(key, part.stream)
+        facts: list[RawFact] = []
+        for version, fact in enumerate(part.facts, after + 1):
+            clear = clear_part(fact.topic, fact.state, key.name)
+            place = (part.stream, version, fact.topic, fact.at, fact.event_id, fact.step)
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            sealed = cipher.encrypt(nonce, fact.state, bound(place, key.name, clear))
+            state = enveloped(key.name, clear, base64.b64encode(nonce + sealed))
+            facts.append(RawFact(fact.topic, state, fact.at, fact.event_id, fact.step))
+        return facts
 
     # Digests of inputs: from a digest of one of few possible inputs, the input could be guessed.
 

@@ -6,7 +6,6 @@ may lose the last commits, while the death of the process loses nothing.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sqlite3
@@ -14,16 +13,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
-from agnt5.events.chain import Head
-from agnt5.events.chain_check import ChainReport
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
+from agnt5.events.log import Append, Collected, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import Cell, EventQuery, SqlAnswer
 from agnt5.events.stores.sqlite_ask import ask_sqlite
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD
 from agnt5.events.stores.sqlite_chain import begin_chain
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
+from agnt5.events.stores.sqlite_evidence import Evidence, sign_last
 from agnt5.events.stores.sqlite_lock import StoreLock
 from agnt5.events.stores.sqlite_look import look
 from agnt5.events.stores.sqlite_reader import Reader
@@ -37,7 +36,6 @@ from agnt5.events.stores.sqlite_schema import (
     migrate,
 )
 from agnt5.events.stores.sqlite_vault import SqliteVault, scrub
-from agnt5.events.stores.sqlite_verify import verify
 from agnt5.events.stores.sqlite_writer import Writer
 from agnt5.exceptions import (
     ConfigurationError,
@@ -49,14 +47,12 @@ from agnt5.signing import HashChain
 
 T = TypeVar("T")
 
-logger = logging.getLogger("agnt5.store")
-
 _DURABILITIES = ("full", "process")
 # Connections of a parent, seen from its forked child: closing them here would disturb the parent.
 _not_ours: list[object] = []
 
 
-class SqliteLog:
+class SqliteLog(Evidence):
     """The EventLog and Leases ports on one file. Opening it takes the store for this process."""
 
     def __init__(
@@ -67,6 +63,7 @@ class SqliteLog:
         owner: str | None = None,
         readonly: bool = False,
         create: bool = True,
+        blob_threshold: int = BLOB_THRESHOLD,
         chain: HashChain | None = None,
     ) -> None:
         """Open the file, and create it unless it is there.
@@ -77,6 +74,7 @@ class SqliteLog:
             owner: Who we are, for the lease table and for error texts.
             readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
             create: False: it must be there.
+            blob_threshold: Facts of more bytes keep their long payloads apart, once each.
             chain: Begin a hash chain, or go on with it as said here. One that was begun goes on in
                 any case.
         """
@@ -95,7 +93,7 @@ class SqliteLog:
         mode = self._mode = looked if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
-        self._committer = Committer(self.path, durability, self._recorder)
+        self._committer = Committer(self.path, durability, self._recorder, threshold=blob_threshold)
         if not readonly:
             self._open(chain)
 
@@ -115,16 +113,6 @@ class SqliteLog:
             self._abort()
             raise
         self._writer = Writer(self.path, self._committer)
-
-    def _sign_last(self) -> None:
-        chain = self._committer.chain
-        if chain is None or not chain.signs:
-            return
-        try:
-            self._committer.sign_head()
-        except (sqlite3.Error, StoreError) as error:
-            # Nothing is lost: whoever opens the store next signs what is there.
-            logger.warning("the last head of %s could not be signed: %s", self.path, error)
 
     def _abort(self) -> None:
         self._committer.close()
@@ -151,19 +139,6 @@ class SqliteLog:
         """The library's view of the log, to read notifications from. Do not insert with it."""
         self._check_process()
         return self._recorder
-
-    def sign_head(self) -> Head | None:
-        """Write a signed head over what has changed since the last one; the newest one."""
-        return self._call(self._committer.sign_head)
-
-    def verify_chain(
-        self, public_keys: Sequence[str] = (), expected: tuple[int, str] | None = None
-    ) -> ChainReport:
-        """Hold every fact to the hash chain, see :mod:`agnt5.events.stores.sqlite_verify`."""
-        self._reading()
-        chain = self._committer.chain
-        known = public_keys or (() if chain is None else chain.public_keys)
-        return verify(self.path, self._mode, known, expected)
 
     @property
     def vault(self) -> SqliteVault:
@@ -193,6 +168,13 @@ class SqliteLog:
         """Delete runs, with their rows and keys, in one transaction."""
         return self._call(lambda: self._committer.forget(removals))
 
+    def collect(self) -> Collected:
+        """Drop the blobs that no fact uses any more, in short transactions beside the appends."""
+        found = Collected()
+        while (some := self._call(self._committer.collect)).blobs:
+            found = Collected(found.blobs + some.blobs, found.size + some.size)
+        return found
+
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch.
 
@@ -213,7 +195,7 @@ class SqliteLog:
         self._closed = True
         if self._writer is not None:
             self._writer.close()
-            self._sign_last()
+            sign_last(self._committer)
             with suppress(sqlite3.Error):  # the lock decides; the lease is for those who look
                 self._committer.release()
         self._recorder.datastore.close()
@@ -253,6 +235,10 @@ class SqliteLog:
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return self._reading().run_row(run_id)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        return self._reading().last_of_chain(chain)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from agnt5.events.chain import Head, HeadContent, Place, beginning, fact_hash, signed_text
-from agnt5.events.log import Removal
+from agnt5.events.log import Append, Removal
 from agnt5.events.stores.sqlite_recorder import MultiInsert, SqlValue
 from agnt5.events.stores.sqlite_schema import EVENT_COLUMNS
 from agnt5.exceptions import StoreError
@@ -103,9 +103,11 @@ class ChainWriter:
         self._fresh.clear()
         self._written, self._is_signed = 0, False
 
-    def take_back(self, stream: str) -> None:
-        """What was written to a stream last in this transaction was taken back."""
-        self._fresh.pop(stream, None)
+    def take_back(self, append: Append) -> None:
+        """What was written of an append in this transaction was taken back."""
+        self._fresh.pop(append.stream, None)
+        if append.begins is not None:
+            self._fresh.pop(append.begins.stream, None)
 
     def committed(self) -> None:
         """The transaction is durable."""
@@ -243,8 +245,13 @@ def hash_of_row(previous: bytes, fact: Sequence[SqlValue]) -> bytes:
         str(stream),
         int(version or 0),
         str(topic),
-        state if isinstance(state, bytes) else str(state).encode(),
+        as_it_lies(state),
         str(event_id),
         int(at or 0),
         None if step is None else str(step),
     )
+
+
+def as_it_lies(state: SqlValue) -> bytes:
+    """The column of a state, such that a text (one that has pointers to blobs) is no bytes."""
+    return state if isinstance(state, bytes) else b"text\0" + str(state).encode()

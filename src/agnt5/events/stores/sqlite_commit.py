@@ -13,11 +13,11 @@ from dataclasses import astuple
 from itertools import islice
 from operator import attrgetter
 
-from agnt5.events.chain import Head
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Chain, Removal
-from agnt5.events.stores.sqlite_chain import ChainWriter, last_head
+from agnt5.events.log import Append, Beginning, Chain, Collected, Removal
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD, Blobs, collect_some
+from agnt5.events.stores.sqlite_chain import ChainWriter
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_keys import keep_keys
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
@@ -68,8 +68,11 @@ _FAULTS = (
 class Committer:
     """The write connection. Used by one thread at a time."""
 
-    def __init__(self, path: str, durability: str, recorder: Recorder) -> None:
-        self._path = path
+    def __init__(
+        self, path: str, durability: str, recorder: Recorder, *, threshold: int = BLOB_THRESHOLD
+    ) -> None:
+        self.path = path
+        self._threshold = threshold
         self._durability = durability
         self._recorder = recorder
         self._lease: Lease | None = None
@@ -87,7 +90,7 @@ class Committer:
     def connection(self) -> sqlite3.Connection:
         """The write connection, opened again if it had to be dropped."""
         if self._connection is None:
-            self._connection = connect(self._path, durability=self._durability)
+            self._connection = connect(self.path, durability=self._durability)
         return self._connection
 
     def close(self) -> None:
@@ -139,11 +142,11 @@ class Committer:
 
     def _count(self, batch: Sequence[Append]) -> None:
         self.commits += 1
-        self.events_written += sum(len(each.facts) for each in batch if each not in self._losers)
+        self.events_written += sum(map(_size, (e for e in batch if e not in self._losers)))
 
     def claim(self, scope: str, owner: str, *, adopt: bool) -> Lease:
         """Give the scope to the owner under a new epoch; ``adopt`` it as the one we write under."""
-        with self._transaction(fenced=not adopt) as connection:
+        with self.transaction(fenced=not adopt) as connection:
             connection.execute(_CLAIM, (scope, owner))
             sql = "SELECT epoch FROM leases WHERE scope=?"
             lease = Lease(scope, owner, int(connection.execute(sql, (scope,)).fetchone()[0]))
@@ -155,19 +158,24 @@ class Committer:
         """Give up a lease, or the one we write under. The epoch stays: it only ever grows."""
         lease = lease or self._lease
         if lease is not None:
-            with self._transaction(fenced=False) as connection:
+            with self.transaction(fenced=False) as connection:
                 connection.execute(_RELEASE, (lease.scope, lease.owner, lease.epoch))
+
+    def collect(self) -> Collected:
+        """Drop some blobs that no fact uses any more, in one short transaction."""
+        with self.transaction() as connection:
+            return collect_some(connection)
 
     def rebuild(self, changes: Sequence[IndexChange]) -> None:
         """Replace every index row, in one transaction."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("DELETE FROM runs")
             connection.execute("DELETE FROM idempotency_keys")
             _write_changes(connection, changes)
 
     def forget(self, removals: Sequence[Removal]) -> list[str]:
         """Delete runs, with their rows and keys, in one transaction."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             gone = [each for each in removals if each.version and self._ends(each)]
             if self.chain is not None:
                 self.chain.begin()
@@ -182,32 +190,11 @@ class Committer:
             self._tails.pop(each.stream, None)
         return [each.stream for each in gone]
 
-    def sign_head(self) -> Head | None:
-        """Write a signed head over what has changed since the last one; the newest one.
-
-        Raises:
-            StoreError: When there is no chain, or no key to sign with.
-            sqlite3.Error: The disk or the file is in trouble.
-        """
-        if self.chain is None:
-            raise StoreError(f"{self._path} has no hash chain: open it with chain=HashChain(...)")
-        with self._transaction() as connection:
-            self.chain.begin()
-            head = self.chain.sign(connection) or last_head(connection)
-        self.chain.committed()
-        return head
-
     def _ends(self, removal: Removal) -> bool:
         return self._tail(removal.stream) == removal.version
 
     @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        """One transaction of something else than appends. Raises as :meth:`commit`."""
-        with self._transaction() as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self, *, fenced: bool = True) -> Generator[sqlite3.Connection, None, None]:
+    def transaction(self, *, fenced: bool = True) -> Generator[sqlite3.Connection, None, None]:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -222,7 +209,7 @@ class Committer:
     @contextmanager
     def _chained_transaction(self) -> Generator[sqlite3.Connection, None, None]:
         """A transaction of appends; at its end a head of the chain is signed, if one is due."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if self.chain is not None:
                 self.chain.begin()
             yield connection
@@ -244,7 +231,7 @@ class Committer:
         values = (lease.scope, lease.owner, lease.epoch) if lease else (STORE_SCOPE, "", 0)
         if connection.execute(_STANDS, values).fetchone() is None:
             raise StaleEpochError(
-                f"{self._path} has another owner now (we had epoch {values[2]}). Nothing more is "
+                f"{self.path} has another owner now (we had epoch {values[2]}). Nothing more is "
                 f"written from here. End this process, or open the store again."
             )
 
@@ -252,6 +239,7 @@ class Committer:
         tails: dict[str, int] = {}
         facts: list[SqlValue] = []
         changes: list[IndexChange] = []
+        blobs = Blobs(self._threshold)
         with self._chained_transaction() as connection:
             for append in batch:
                 stream, version = append.stream, append.after
@@ -259,11 +247,16 @@ class Committer:
                     tails[stream] = self._known_tail(append)
                 if tails[stream] != version:
                     raise _DoubtError
-                tails[stream] = _add_facts(facts, append)
+                tails[stream] = _add_facts(facts, append, blobs)
                 changes += append.changes
+                if append.begins is not None:
+                    # If it is there, UNIQUE will tell.
+                    tails[append.begins.stream] = _add_facts(facts, append.begins, blobs)
+                    changes += append.begins.changes
                 if append.data_keys:
                     keep_keys(connection, append.data_keys)
             self._insert(connection, facts)
+            blobs.write(connection)
             _write_changes(connection, changes)
             self._new = list(batch)
         return tails
@@ -298,6 +291,8 @@ class Committer:
                     self._losers[append] = broken[append.chain] = error
                 else:
                     tails[append.stream] = append.after + len(append.facts)
+                    if append.begins is not None:
+                        tails[append.begins.stream] = len(append.begins.facts)
         return tails
 
     def _try(self, connection: sqlite3.Connection, append: Append) -> StoreError | None:
@@ -308,7 +303,7 @@ class Committer:
             connection.execute("ROLLBACK TO one")
             connection.execute("RELEASE one")
             if self.chain is not None:
-                self.chain.take_back(append.stream)
+                self.chain.take_back(append)
             return _blame(error, append)
         connection.execute("RELEASE one")
         return None
@@ -320,10 +315,16 @@ class Committer:
                 return
             raise VersionConflictError(append.stream, append.after)
         facts: list[SqlValue] = []
-        _add_facts(facts, append)
+        blobs = Blobs(self._threshold)
+        _add_facts(facts, append, blobs)
+        changes = append.changes
+        if append.begins is not None:
+            _add_facts(facts, append.begins, blobs)
+            changes = (*changes, *append.begins.changes)
         keep_keys(connection, append.data_keys)
         self._insert(connection, facts)
-        _write_changes(connection, append.changes, one_by_one=True)
+        blobs.write(connection)
+        _write_changes(connection, changes, one_by_one=True)
         self._new.append(append)
 
     def _is_ours(self, append: Append) -> bool:
@@ -341,12 +342,20 @@ class Committer:
             self._tails = dict(islice(self._tails.items(), _TAILS // 2, None))
 
 
-def _add_facts(values: list[SqlValue], append: Append) -> int:
+def _size(append: Append) -> int:
+    return len(append.facts) + (len(append.begins.facts) if append.begins else 0)
+
+
+def _add_facts(values: list[SqlValue], append: Append | Beginning, blobs: Blobs) -> int:
     """Append the columns of the facts; answer the version of the last one."""
-    stream, version = append.stream, append.after
+    stream, version = append.stream, append.after if isinstance(append, Append) else 0
+    most = blobs.threshold
     for fact in append.facts:
         version += 1
-        values += (stream, version, fact.topic, fact.state, fact.event_id, fact.at, fact.step)
+        state: SqlValue = fact.state
+        if len(fact.state) > most:
+            state = blobs.take(stream, version, fact.state)
+        values += (stream, version, fact.topic, state, fact.event_id, fact.at, fact.step)
     return version
 
 

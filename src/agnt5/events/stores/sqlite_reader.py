@@ -15,10 +15,19 @@ from agnt5.events.index import NO_RUN, KeyBinding, RunRow
 from agnt5.events.leases import Lease
 from agnt5.events.log import StoredFact
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.sqlite_blobs import (
+    FETCH,
+    as_parameter,
+    digests_in,
+    fetched,
+    missing_text,
+    restored,
+)
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_query import add_functions, counted, selected
 from agnt5.events.stores.sqlite_recorder import SqlValue
 from agnt5.events.stores.sqlite_schema import (
+    IS_LAST,
     IS_OWING,
     IS_RUNNABLE,
     IS_SUSPENDED,
@@ -116,18 +125,18 @@ class Reader:
     ) -> list[StoredFact]:
         """Facts with ``after < version <= upto``, in order."""
         upto = _MAX_INT if upto is None else upto
-        return _facts(self.rows(_READ, (stream, after, upto, -1 if limit is None else limit)))
+        return self._facts(_READ, (stream, after, upto, -1 if limit is None else limit))
 
     def read_many(self, streams: Sequence[str]) -> dict[str, list[StoredFact]]:
         """Whole streams, as of one moment."""
         found: dict[str, list[StoredFact]] = {stream: [] for stream in streams}
-        for fact in _facts(self.rows(_READ_MANY, (orjson.dumps(list(found)).decode(),))):
+        for fact in self._facts(_READ_MANY, (orjson.dumps(list(found)).decode(),)):
             found[fact.stream].append(fact)
         return found
 
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
-        return next(iter(_facts(self.rows(_LAST, (stream,)))), None)
+        return next(iter(self._facts(_LAST, (stream,))), None)
 
     def position(self) -> int:
         """The highest position that any fact was given; 0 if there never was one."""
@@ -138,7 +147,7 @@ class Reader:
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
         """The first facts that are asked for."""
         sql, parameters = selected(query, limit)
-        return _facts(self.rows(_FACT + sql, parameters))
+        return self._facts(_FACT + sql, parameters)
 
     def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
         """How many facts are asked for, by one of ``GROUPS``."""
@@ -146,9 +155,38 @@ class Reader:
         named = {None if by is None else row[0]: int(row[1] or 0) for row in found if row[1]}
         return {None if name is None else str(name): number for name, number in named.items()}
 
+    def _facts(self, sql: str, parameters: Sequence[SqlValue]) -> list[StoredFact]:
+        facts = list(starmap(_Unfrozen, self.rows(sql, parameters)))
+        shrunk = [fact for fact in facts if fact.state.__class__ is str]
+        if shrunk and not self._fill(shrunk):
+            # Whoever removes runs may have done so since: then they are not found again.
+            facts = list(starmap(_Unfrozen, self.rows(sql, parameters)))
+            self._fill([fact for fact in facts if fact.state.__class__ is str])
+        for fact in facts:  # the same slots, so the same layout
+            fact.__class__ = StoredFact  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+        return cast("list[StoredFact]", facts)
+
+    def _fill(self, shrunk: Sequence[_Unfrozen]) -> bool:
+        """Put the long payloads back; whether all of them were there."""
+        texts = [str(fact.state) for fact in shrunk]
+        contents = fetched(self.rows(FETCH, (as_parameter(digests_in(texts)),)))
+        is_whole = True
+        for fact, text in zip(shrunk, texts, strict=True):
+            try:
+                fact.state = restored(text, contents)
+            except KeyError as missing:
+                fact.state = missing_text(str(missing.args[0]))
+                is_whole = False
+        return is_whole
+
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return next(iter(_run_rows(self.rows(_RUN + "WHERE run_id=?", (run_id,)))), None)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        found = self.rows(f"{_RUN}WHERE chain=? AND {IS_LAST}", (chain,))
+        return next(iter(_run_rows(found)), None)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""
@@ -239,17 +277,10 @@ class _Unfrozen:
     version: int
     position: int
     topic: str
-    state: bytes
+    state: bytes | str
     at: int
     event_id: str
     step: str | None
-
-
-def _facts(rows: Iterable[Row]) -> list[StoredFact]:
-    facts = list(starmap(_Unfrozen, rows))
-    for fact in facts:  # the same slots, so the same layout
-        fact.__class__ = StoredFact  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    return cast("list[StoredFact]", facts)
 
 
 def _run_rows(rows: Iterable[Row]) -> list[RunRow]:

@@ -41,8 +41,8 @@ _SHRED = f"UPDATE data_keys SET shredded_at=?, wrapped=x'' WHERE name {_IN} AND 
 _UNSCRUBBED = f"SELECT n FROM data_keys WHERE {IS_UNSCRUBBED}"
 _SCRUBBED = f"UPDATE data_keys SET is_scrubbed=1 WHERE {IS_UNSCRUBBED}"
 _RECORDS = (
-    f"SELECT coalesce(sum(substr(state,1,{len(BEGIN)})=?),0), count(*) FROM stored_events "
-    f"WHERE originator_id {_IN}"
+    f"SELECT coalesce(sum(CAST(substr(state,1,{len(BEGIN)}) AS BLOB)=?),0), count(*) "
+    f"FROM stored_events WHERE originator_id {_IN}"
 )
 
 

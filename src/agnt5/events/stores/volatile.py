@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import chain
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, EventLog, LogView, Removal, Sink, StoredFact
+from agnt5.events.log import Append, Collected, EventLog, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.stores.memory import MemoryLog
 
@@ -92,6 +92,10 @@ class VolatileLog:
         gone = {*(self._log.forget(kept) if kept else ()), *memory.forget(apart)}
         return [each.stream for each in removals if each.stream in gone]
 
+    def collect(self) -> Collected:
+        """Drop what belongs to no fact of the durable log any more."""
+        return self._log.collect()
+
     def close(self) -> None:
         """Close the durable log, and forget the other one."""
         memory, self._memory = self._memory, None
@@ -140,6 +144,10 @@ class VolatileLog:
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return self._of(run_id).run_row(run_id)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None. A chain is on the disk as a whole, or in memory."""
+        return self._of(chain).last_of_chain(chain)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None; in memory it was named later."""

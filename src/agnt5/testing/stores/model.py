@@ -68,9 +68,12 @@ class Model:
                 return _KNOWN
             about = frozenset({(append.stream, append.after), *((scope, 0) for scope in taken)})
             return Verdict(Fate.LOST, VersionConflictError, about)
-        if taken:
+        is_there = append.begins is not None and self.tail(append.begins.stream) > 0
+        if taken or is_there:
             about = frozenset((scope, 0) for scope in taken)
-            return Verdict(Fate.LOST, VersionConflictError, about, "keys")
+            if is_there:
+                about |= {(append.stream, append.after)}
+            return Verdict(Fate.LOST, VersionConflictError, about, "atomic" if is_there else "keys")
         return _WRITTEN
 
     def apply(self, append: Append) -> None:
@@ -81,6 +84,9 @@ class Model:
                 self.volatile.add(append.stream)
             known.extend(append.facts)
         self._change(append.changes)
+        if append.begins is not None:
+            self.streams[append.begins.stream] = list(append.begins.facts)
+            self._change(append.begins.changes)
 
     def break_chain(self, chain: Chain, error: type[StoreError]) -> None:
         """One of its appends has failed."""
@@ -205,6 +211,11 @@ class Model:
             if is_over and is_meant and run_id > after:
                 found.append(row)
         return found[:limit]
+
+    def lasts_of_chain(self, chain: str) -> list[RunRow]:
+        """Rows of runs that may be the last one of a chain; of a real one there is one."""
+        rows = (row for row in self.rows.values() if row.chain == chain)
+        return [row for row in rows if row.continued_to is None]
 
     def run_ids(self) -> list[str]:
         """Streams of runs."""

@@ -87,7 +87,8 @@ class StoreConformanceError(AssertionError):
 LAWS = {
     "settled": "Every append is settled once, and in the order in which it was handed over.",
     "durable": "What is settled without an error is there, and is there after every crash.",
-    "atomic": "An append is written with all its facts and index changes, or not at all.",
+    "atomic": "An append is written with all its facts and index changes, and with the stream that "
+    "begins with it, or not at all.",
     "versions": "Only the last version of a stream can be extended; what is there already is fine.",
     "chain": "Once an append of a chain has failed, the later ones of the chain fail too.",
     "neighbours": "An append that fails does not fail others beside it.",

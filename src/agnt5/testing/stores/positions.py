@@ -28,6 +28,9 @@ class Positions:
         """An append was settled without an error."""
         first = append.after + 1
         self._fresh += [(append.stream, first + n) for n in range(len(append.facts))]
+        if append.begins is not None:
+            begun = append.begins
+            self._fresh += [(begun.stream, 1 + n) for n in range(len(begun.facts))]
 
     def forget(self, stream: str) -> None:
         """A stream is gone. Its positions stay used, unless it lay in memory only."""

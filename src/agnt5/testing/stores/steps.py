@@ -128,7 +128,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Write the index again, without some runs; a list that binds a key twice is refused, whole."""
+    """Write the index again, without some runs; a list that binds a key twice is refused, whole.
+
+    Then drop what belongs to no fact: nothing does.
+    """
 
     dropped: frozenset[str]
     is_wrong: bool
@@ -158,6 +161,7 @@ class Rebuild:
             law = "owner" if model.fenced else "rebuild"
             raise StoreConformanceError(law, "rebuild() had to raise a StoreError.")
         model.rebuild(changes)
+        trial.store.collect()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from agnt5.events.index import KeyBinding
@@ -105,6 +105,8 @@ class Trial:
         for append in self.pending.values():
             if append.after == tails.get(append.stream, 0):
                 tails[append.stream] = append.after + len(append.facts)
+                if append.begins is not None:
+                    tails.setdefault(append.begins.stream, len(append.begins.facts))
         busy = _Busy(self.pending.values())
         built: list[Append] = []
         for put in puts:
@@ -116,6 +118,7 @@ class Trial:
             append = Append(
                 put.stream, after, facts, put.changes(), chain, _nobody, put.urgent, put.edge
             )
+            append.begins = put.beginning(next(self._serials))
             append.volatile = put.volatile and self.uses_memory
             # From the edge come new runs: nothing that waits already may stand before them.
             append.edge = put.edge and not busy.meets(append)
@@ -123,6 +126,8 @@ class Trial:
                 busy.add(append)
             if after == tail:
                 tails[put.stream] = after + number
+                if append.begins is not None:
+                    tails.setdefault(append.begins.stream, len(append.begins.facts))
             built.append(append)
         return built
 
@@ -185,9 +190,7 @@ class Trial:
     def again(self, which: int) -> Append:
         """One that was written before, to be sent once more: its answer was lost."""
         old = self.sent[which % len(self.sent)]
-        return Append(
-            old.stream, old.after, old.facts, old.changes, Chain(), _nobody, volatile=old.volatile
-        )
+        return replace(old, chain=Chain(), on_settled=_nobody, urgent=True, edge=False, error=None)
 
     # Trouble
 
@@ -339,7 +342,8 @@ class _Busy:
 
 def _holds(append: Append) -> set[object]:
     keys = {each.scope for each in append.changes if isinstance(each, KeyBinding)}
-    return {append.stream, append.chain, *keys}
+    begun = set() if append.begins is None else {append.begins.stream}
+    return {append.stream, append.chain, *keys, *begun}
 
 
 def _nobody(_: Append) -> None:
