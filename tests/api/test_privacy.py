@@ -393,3 +393,35 @@ async def test_a_store_with_shredded_runs_is_sound_and_can_be_looked_at_without_
         assert (await visit(client, name="Other", idempotency_key="i1")).run_id == "a1"
         with pytest.raises(InvalidInputError, match="another input"):
             await visit(client, "bob", name="Other", idempotency_key="i2")
+
+
+async def test_a_run_that_goes_on_as_another_and_long_payloads_are_encrypted_and_chained(
+    file_store,
+):
+    long = MARKER * 10_000
+
+    @workflow
+    async def endless(ctx: WorkflowContext, text: str, left: int = 2) -> str:
+        if left:
+            ctx.continue_as_new(text=text, left=left - 1)
+        return text
+
+    async with Runtime(file_store, encryption=RING, chain=HashChain(KEY, every=2)):
+        client = AsyncClient()
+        await client.run("endless", {"text": long}, "workflow", user_id="anna", run_id="e1")
+        async with asyncio.timeout(20):
+            while len(runs := await client.list_runs()) < 3 or runs[0].status != "completed":
+                await asyncio.sleep(0.01)
+        assert MARKER.encode() not in bytes_of(file_store)
+        assert (await client.get_result(runs[0].run_id)).output == long
+        assert (await client.verify_chain()).ok
+        assert (await client.verify()).ok
+        done = await client.shred("anna")
+        assert (len(done.runs), done.keys, done.facts_in_clear) == (3, 1, 0)
+        assert (await client.verify_chain()).ok
+        assert (await client.verify()).ok
+        with closing(sqlite3.connect(path_of(file_store))) as writer:
+            assert writer.execute("UPDATE blobs SET content=x'00' WHERE rowid=1").rowcount == 1
+            writer.commit()
+        report = await client.verify_chain()
+        assert "changed" in {problem.kind for problem in report.problems}

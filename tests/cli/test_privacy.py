@@ -82,9 +82,11 @@ def test_a_person_is_forgotten_once_it_is_meant(folder):
     assert "Anna" in says(folder, "show", "a1").stdout
     done = json.loads(says(folder, "shred", "anna", "--yes", "--json").stdout)
     assert (done["runs"], done["keys"], done["scrubbed"]) == (["a1"], 1, True)
-    shown = says(folder, "show", "a1").stdout
-    assert "shredded" in shown
-    assert "Anna" not in shown
+    assert "SHREDDED" in says(folder, "show", "a1", status=3).stderr
+    assert "a1" in says(folder, "runs").stdout
+    told = says(folder, "events", "a1", "--json").stdout
+    assert "shredded" in told
+    assert "Anna" not in told
     assert "0 data keys" in says(folder, "shred", "anna", "--yes").stdout
     out = says(folder, "export", "runs.jsonl", "--payloads", "plain")
     assert "1 runs" in out.stdout

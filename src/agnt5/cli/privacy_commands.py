@@ -6,6 +6,7 @@ Master keys come from ``AGNT5_ENCRYPTION_KEYS``, the key that signs heads from
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,10 @@ def shred(store: str | None, subject: str, *, yes: bool, as_json: bool) -> None:
     open.
     """
     if not yes:
-        click.confirm(
-            f"Make all payloads of {subject!r} unreadable for ever?", abort=True, err=True
-        )
+        question = f"Make all payloads of {subject!r} unreadable for ever?"
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} Nobody is there to ask: give --yes if it is meant.")
+        click.confirm(question, abort=True, err=True)
 
     async def ask(client: AsyncClient) -> Shredded:
         return await client.shred(subject)
