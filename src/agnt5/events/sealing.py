@@ -30,6 +30,7 @@ _SEALED = b',"sealed":"'
 
 _LINE = {"key", "line"}
 _STEP = {"key", "attempt"}
+_TRACE = {"traceparent", "tracestate"}
 
 CLEAR: dict[str, frozenset[str]] = {
     topic: frozenset(names)
@@ -38,15 +39,20 @@ CLEAR: dict[str, frozenset[str]] = {
             *("component", "kind", "idempotency_key", "replaces", "session_id", "user_id"),
             *("version_label", "parent_run_id", "parent_key", "queue", "priority"),
             *("deduplication_id", "replaces_duplicate", "durable", "continues", "chain", "link"),
+            *_TRACE,
         },
         "RunStarted": {"definition", "timeout_us"},
-        "RunCancelRequested": (),
+        "RunCancelRequested": _TRACE,
         "RunParked": {"wake_at"},
         "RunSuspended": {"definition"},
         "RunResumed": {"definition"},
         "RunCompleted": (),
         "RunFailed": {"attempts", "max_attempts"},
         "RunCancelled": (),
+        "RunPaused": (),
+        "RunForked": {
+            *("origin", "at", "kept_identity", "identity", "input_changed", "children", "again"),
+        },
         "RunContinued": {"successor", "version_label"},
         "MarkerRecorded": {"key"},
         "StateChanged": {"key", "name"},
@@ -60,18 +66,18 @@ CLEAR: dict[str, frozenset[str]] = {
         "TimerFired": {"key"},
         "OperationCancelled": {"key"},
         "SignalAwaited": {*_LINE, "name", "due_at"},
-        "SignalReceived": {"signal_id", "name"},
+        "SignalReceived": {"signal_id", "name", *_TRACE},
         "SignalConsumed": {"key", "signal_id"},
         "SignalTimedOut": {"key"},
         "SignalReturned": {"key", "signal_id"},
         "UserInputRequested": {
             *(*_LINE, "input_type", "allow_custom", "skippable", "due_at", "about"),
         },
-        "UserReplied": {"key", "about"},
+        "UserReplied": {"key", "about", *_TRACE},
         "UserInputExpired": {"key", "about"},
         "ChildStarted": {*_LINE, "child_run_id", "component", "kind", "on_parent_end"},
         "ChildFinished": {"key", "status"},
-        "UpdateReceived": {"update_id", "name"},
+        "UpdateReceived": {"update_id", "name", *_TRACE},
         "UpdateAnswered": {"update_id"},
         "EntityCallCompleted": {"method", "call_id", "caller"},
         "EntityCallFailed": {"method", "call_id", "caller"},
