@@ -60,6 +60,7 @@ from agnt5.exceptions import (
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
 from agnt5.histories import History
+from agnt5.keyring import Keyring
 from agnt5.people import UserReply
 from agnt5.policies import (
     BackoffPolicy,
@@ -70,6 +71,7 @@ from agnt5.policies import (
     RetryPolicy,
     verify,
 )
+from agnt5.privacy_errors import EncryptionKeyError, ShreddedError
 from agnt5.registry import FunctionRegistry, WorkflowRegistry
 from agnt5.responses import (
     Event,
@@ -82,6 +84,7 @@ from agnt5.responses import (
     WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
+from agnt5.signing import HashChain, SigningKey
 from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
@@ -91,13 +94,23 @@ from agnt5.workflow import workflow
 
 if TYPE_CHECKING:
     from agnt5.diffs import RunDiff
+    from agnt5.events.chain_check import ChainProblem, ChainReport
     from agnt5.explanations import Explanation
+    from agnt5.privacy_desk import Shredded
     from agnt5.snapshots import RunSnapshot
+    from agnt5.store_care import verify_store
+    from agnt5.verification import Finding, Verification
 
 LATER: Final = {
+    "ChainProblem": "agnt5.events.chain_check",
+    "ChainReport": "agnt5.events.chain_check",
     "Explanation": "agnt5.explanations",
     "RunDiff": "agnt5.diffs",
     "RunSnapshot": "agnt5.snapshots",
+    "Shredded": "agnt5.privacy_desk",
+    "Finding": "agnt5.verification",
+    "Verification": "agnt5.verification",
+    "verify_store": "agnt5.store_care",
 }
 """Where each of these is; the imports above say the same to type checkers."""
 
@@ -126,11 +139,14 @@ __all__ = [
     "BatchStats",
     "BatchStatusResult",
     "CancelBatchResult",
+    "ChainProblem",
+    "ChainReport",
     "CheckpointError",
     "ChildCancelledError",
     "Client",
     "ConfigurationError",
     "Context",
+    "EncryptionKeyError",
     "Entity",
     "EntityRegistry",
     "Event",
@@ -138,12 +154,15 @@ __all__ = [
     "EventsResponse",
     "ExecutionError",
     "Explanation",
+    "Finding",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",
     "Happened",
+    "HashChain",
     "History",
     "InvalidInputError",
+    "Keyring",
     "NondeterminismError",
     "NotHappened",
     "OverloadedError",
@@ -168,6 +187,9 @@ __all__ = [
     "Runtime",
     "RuntimeClosedError",
     "SagaError",
+    "Shredded",
+    "ShreddedError",
+    "SigningKey",
     "StateConflictError",
     "StateError",
     "StatusResponse",
@@ -182,6 +204,7 @@ __all__ = [
     "UnknownOutcomeError",
     "UpdateError",
     "UserReply",
+    "Verification",
     "WebhookResponse",
     "WebhookVerificationError",
     "Workflow",
@@ -198,6 +221,7 @@ __all__ = [
     "task",
     "tool",
     "verify",
+    "verify_store",
     "webhook",
     "workflow",
 ]

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from agnt5.events.codec import decode_fact
 from agnt5.events.index import RunRow
-from agnt5.events.log import StoredFact
+from agnt5.events.log import EventLog, StoredFact
 from agnt5.events.projections import status_of
 from agnt5.events.run.facts import RunQueued
-from agnt5.events.run.state import RunState
+from agnt5.events.run.state import RunState, fold
+from agnt5.events.shredded import decode_shown, show_history
 from agnt5.events.vocabulary import PublicEvent, public_events
 from agnt5.payloads import decode, decode_error
 from agnt5.responses import (
@@ -61,6 +61,10 @@ def response_of(state: RunState) -> RunResponse:
             reason = state.cancel_reason or "no reason was given"
             response.status_code = 500
             response.error = RunErrorDetail("CANCELLED", f"the run was cancelled: {reason}")
+        case "continued":
+            response.status_code = 200
+            response.successor = state.successor
+            response.completed_at = maybe(state.finished_at)
         case "suspended" if state.suspension is not None:
             codes = {"nondeterminism": "NON_DETERMINISTIC_REPLAY"}
             code = codes.get(state.suspension.reason, state.suspension.reason.upper())
@@ -73,6 +77,33 @@ def response_of(state: RunState) -> RunResponse:
         case _:
             pass
     return response
+
+
+def answer_of(log: EventLog, row: RunRow) -> RunResponse:
+    """A run that has ended, or cannot go on by itself, as clients see it."""
+    run_id = row.run_id
+    if row.finished_at is None:
+        return response_of(fold(run_id, show_history(log.read(run_id))))
+    # What a finished run answers with is in its first and its last fact.
+    last = log.last(run_id)
+    ends = [*log.read(run_id, upto=1), *([last] if last else [])]
+    state = fold(run_id, show_history(ends))
+    state.started_at = row.started_at
+    return response_of(state)
+
+
+def unready(row: RunRow) -> RunResponse:
+    """A run that has no result yet, and goes on by itself."""
+    return RunResponse(
+        row.run_id,
+        HTTPStatus.ACCEPTED,
+        RunStatus(row.status),
+        error=RunErrorDetail("NOT_READY", f"run {row.run_id} is {row.status}"),
+        component=row.component,
+        created_at=when(row.created_at),
+        started_at=maybe(row.started_at),
+        session_id=row.session_id,
+    )
 
 
 def _metadata(run_id: str, queued: RunQueued | None) -> dict[str, Any]:
@@ -132,12 +163,13 @@ def status_response(row: RunRow) -> StatusResponse:
         row.session_id,
         row.user_id,
         row.parent_run_id,
+        row.continued_to,
     )
 
 
 def events_response(row: RunRow, stored: Sequence[StoredFact]) -> EventsResponse:
     """The recorded events of a run, in the public vocabulary."""
-    facts = [decode_fact(fact) for fact in stored]
+    facts = [decode_shown(fact) for fact in stored]
     items = [
         event
         for origin, events in zip(stored, public_events(row.kind, facts), strict=True)

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, cast
 
-from agnt5.events.codec import encode_fact
+from agnt5.events.codec import decode_history, encode_fact
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.log import Append, Chain, EventLog, RawFact, StoredFact
-from agnt5.events.projections import changes_of, settled_row_of
+from agnt5.events.projections import Known, changes_of, owes_word, settled_row_of
 from agnt5.events.run.facts import RunFact, RunSuspended
 from agnt5.events.run.life import IMPORTED
-from agnt5.events.run.state import RunState, evolve
+from agnt5.events.run.state import RunState, evolve, fold
 from agnt5.exceptions import InvalidInputError, RunNotFoundError
 from agnt5.histories import History
 from agnt5.run_lists import EVERY_RUN, RunFilter, rows_of
 
 Unfinished = Literal["suspend", "start"]
+Payloads = Literal["plain", "sealed"]
 _GROUP = 50
 
 
@@ -31,6 +32,8 @@ class Selection:
 
     run_ids: Sequence[str] | None = None
     wanted: RunFilter = EVERY_RUN
+    payloads: Payloads | None = None
+    """Of an encrypted store: in clear, or as they lie there. Without a word it exports nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +73,34 @@ class ImportPlan:
 def select_histories(log: EventLog, selection: Selection) -> Iterator[History]:
     """The histories that are meant, in the order of their ids, read in small groups.
 
+    Those that were shredded come as what is left of them.
+
     Raises:
         RunNotFoundError: When one of the ids is no run of this store.
+        InvalidInputError: When the store is encrypted, and nothing was said of payloads.
     """
+    log = _as_meant(log, selection.payloads)
     run_ids = _selected(log, selection)
     for start in range(0, len(run_ids), _GROUP):
         group = run_ids[start : start + _GROUP]
         rows = log.read_many(group)
         for run_id in group:
             yield history_of(run_id, rows[run_id])
+
+
+def _as_meant(log: EventLog, payloads: Payloads | None) -> EventLog:
+    layer: object = log
+    while layer is not None and not hasattr(layer, "key_name_of"):
+        layer = getattr(layer, "inner", None)
+    if layer is None:
+        return log
+    if payloads is None:
+        msg = (
+            "this store is encrypted: say payloads='plain' to write the payloads in clear, or"
+            " payloads='sealed' to write them as they lie in the store"
+        )
+        raise InvalidInputError(msg)
+    return log if payloads == "plain" else cast("EventLog", getattr(layer, "inner", log))
 
 
 def history_of(run_id: str, rows: Sequence[StoredFact]) -> History:
@@ -125,6 +147,7 @@ def plan_import(
         raise InvalidInputError(f"unfinished is 'suspend' or 'start', not {unfinished!r}")
     plan, taken = ImportPlan(), _Keys(log)
     states = [(history, history.state()) for history in histories]
+    known = _known(log, {state.run_id: state for _, state in states})
     for history, state in sorted(states, key=lambda each: (each[1].created_at, each[0].run_id)):
         if _is_there(log, history):
             plan.skipped.append(history.run_id)
@@ -141,9 +164,19 @@ def plan_import(
                 facts.append(added)
                 evolve(state, added, now)
             (plan.to_start if unfinished == "start" else plan.suspended).append(history.run_id)
-        changes = [taken.take(change) for change in _changes(state, facts)]
+        changes = [taken.take(change) for change in _changes(state, facts, known)]
         plan.appends.append(Append(history.run_id, 0, raw, changes, Chain(), on_settled, edge=True))
     return plan
+
+
+def _known(log: EventLog, imported: dict[str, RunState]) -> Known:
+    """Looks up runs: those that are imported, else those that are there."""
+
+    def known(run_id: str) -> RunState | None:
+        rows = () if run_id in imported else log.read(run_id)
+        return fold(run_id, decode_history(rows)) if rows else imported.get(run_id)
+
+    return known
 
 
 def _suspended(state: RunState, unfinished: Unfinished) -> RunFact | None:
@@ -157,11 +190,11 @@ def _suspended(state: RunState, unfinished: Unfinished) -> RunFact | None:
     return RunSuspended(reason=IMPORTED, report=report, definition="")
 
 
-def _changes(state: RunState, facts: list[RunFact]) -> list[IndexChange]:
+def _changes(state: RunState, facts: list[RunFact], known: Known) -> list[IndexChange]:
     changes = changes_of(state, facts)
-    if not state.is_finished:
+    if not state.is_finished or owes_word(state, known):
         return changes
-    # What it owed to other runs was told where it ended.
+    # What it owed to runs that are not here was told where it ended.
     return [settled_row_of(state) if isinstance(each, RunRow) else each for each in changes]
 
 

@@ -104,6 +104,7 @@ class ChildCalls(BodyContext):
         has_key = wish.key is not None
         future = script.request(identity, command, line=wish.line, chosen=has_key)
         future.run_id = child
+        future.outlives = wish.on_parent_end == "abandon"
         return future
 
     def _identity(self, name: str, key: str | None) -> str:

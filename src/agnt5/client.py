@@ -7,9 +7,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from agnt5.client_care import AsyncCaring, Caring
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_histories import Archiving, AsyncArchiving
 from agnt5.client_outside import AsyncOutside, Outside
+from agnt5.client_privacy import AsyncGuarding, Guarding
 from agnt5.client_queries import AsyncQuerying, Querying
 from agnt5.client_streams import AsyncStreaming, Streaming
 from agnt5.client_travel import AsyncTravel, Travel
@@ -21,7 +23,17 @@ from agnt5.run_lists import RunFilter
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel):
+class Client(
+    Outside,
+    ClientEntities,
+    Triggering,
+    Streaming,
+    Archiving,
+    Querying,
+    Travel,
+    Caring,
+    Guarding,
+):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -241,6 +253,8 @@ class AsyncClient(
     AsyncArchiving,
     AsyncQuerying,
     AsyncTravel,
+    AsyncCaring,
+    AsyncGuarding,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.
 

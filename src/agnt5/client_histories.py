@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from agnt5.archive import Imported, Selection, Unfinished
+from agnt5.archive import Imported, Payloads, Selection, Unfinished
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.histories import MAX_BYTES, Counts, History, Place
 from agnt5.history_forms import Form
@@ -33,6 +33,7 @@ class Archiving(BlockingClient):
         run_ids: str | Sequence[str] | None = None,
         *,
         form: Form | None = None,
+        payloads: Payloads | None = None,
         **filters: Unpack[RunFilters],
     ) -> Counts:
         """Write the histories of runs to a file.
@@ -42,6 +43,8 @@ class Archiving(BlockingClient):
             run_ids: One run or several; all that the filters leave if not given.
             form: ``"jsonl"``, or ``"parquet"``, which needs the extra of that name; what the name
                 of the file says if not given.
+            payloads: Of an encrypted store, which needs a word: ``"plain"`` writes them in clear,
+                ``"sealed"`` as they lie there, which is for keeping and not for an import.
             filters: Which runs: ``status``, ``component``, ``parent_run_id``, ``kind``,
                 ``session_id``, ``user_id``, ``since``, ``until``, as for
                 :meth:`agnt5.Client.list_runs`.
@@ -50,11 +53,12 @@ class Archiving(BlockingClient):
             How many runs and events were written.
 
         Raises:
-            InvalidInputError: When a filter cannot be meant, or the file is in text mode.
+            InvalidInputError: When a filter cannot be meant, the file is in text mode, or the store
+                is encrypted and nothing was said of payloads.
             RunNotFoundError: When one of the ids is no run of this store.
             OSError: When the file cannot be written.
         """
-        selection = Selection(listed(run_ids), RunFilter(**filters))
+        selection = Selection(listed(run_ids), RunFilter(**filters), payloads)
         return self._ask(lambda rt: rt.histories.export_runs(destination, selection, form))
 
     def import_runs(
@@ -101,10 +105,11 @@ class AsyncArchiving(AwaitingClient):
         run_ids: str | Sequence[str] | None = None,
         *,
         form: Form | None = None,
+        payloads: Payloads | None = None,
         **filters: Unpack[RunFilters],
     ) -> Counts:
         """Write histories to a file. See :meth:`Client.export_runs`."""
-        selection = Selection(listed(run_ids), RunFilter(**filters))
+        selection = Selection(listed(run_ids), RunFilter(**filters), payloads)
         return await self._ask(lambda rt: rt.histories.export_runs(destination, selection, form))
 
     async def import_runs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agnt5.batch_calls import BatchCalls
 from agnt5.child_calls import ChildCalls
 from agnt5.context_logger import ContextLogger
+from agnt5.continuations import Continuations
 from agnt5.direct_calls import DirectCalls
 from agnt5.exceptions import InvalidInputError
 from agnt5.function_context import (
@@ -36,7 +37,16 @@ __all__ = [
 
 
 class WorkflowContext(
-    DirectCalls, BatchCalls, Sagas, ChildCalls, Waits, People, HandlerCalls, Recorded, Scopes
+    DirectCalls,
+    BatchCalls,
+    Sagas,
+    ChildCalls,
+    Waits,
+    People,
+    HandlerCalls,
+    Recorded,
+    Scopes,
+    Continuations,
 ):
     """The body's handle on durability: steps, children, sleeps, questions, signals, state."""
 

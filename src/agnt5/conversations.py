@@ -24,6 +24,7 @@ from agnt5.events.codec import decode_history
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import Phase, RunState, fold
+from agnt5.events.run.succession import RunContinuedError
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -154,26 +155,41 @@ class Conversations:
         unique = bus.ids.event_id() if update_id is None else update_id
         check_name(unique, "update_id")
         command = c.SendUpdate(unique, name, encoded)
-        answer: asyncio.Future[f.UpdateAnswered] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault((run_id, unique), [])
-        waiters.append(answer)
         try:
             async with asyncio.timeout(timeout):
-                said = await self._answer_to(run_id, command, answer)
+                said = await self._said(run_id, command)
         except TimeoutError as error:
             msg = (
                 f"update {name!r} of run {run_id} was not answered within {timeout} s; if it was"
                 f" accepted it goes on: ask again with update_id={unique!r}"
             )
             raise StepTimeoutError(msg) from error
-        finally:
-            answer.cancel()
-            waiters.remove(answer)
-            if not waiters:
-                self._waiters.pop((run_id, unique), None)
         if said.error is not None:
             raise decode_error(said.error)
         return decode(said.output, where=f"answer to update {name!r}")
+
+    async def _said(self, run_id: str, command: c.SendUpdate) -> f.UpdateAnswered:
+        """The answer; if the run goes on as another one before it has answered, of that one."""
+        while True:
+            run_id = await self._live(run_id)
+            answer: asyncio.Future[f.UpdateAnswered] = asyncio.get_running_loop().create_future()
+            waiters = self._waiters.setdefault((run_id, command.update_id), [])
+            waiters.append(answer)
+            try:
+                return await self._answer_to(run_id, command, answer)
+            except RunContinuedError as went_on:
+                run_id = went_on.successor
+            finally:
+                answer.cancel()
+                waiters.remove(answer)
+                if not waiters:
+                    self._waiters.pop((run_id, command.update_id), None)
+
+    async def _live(self, run_id: str) -> str:
+        actor = self._runs.bus.runs.get(run_id)
+        if actor is not None and actor.state.version and not actor.state.is_finished:
+            return run_id
+        return (await self._runs.live_row(run_id)).run_id
 
     async def _answer_to(
         self, run_id: str, command: c.SendUpdate, answer: asyncio.Future[f.UpdateAnswered]
@@ -232,16 +248,18 @@ class Conversations:
     async def _summoned(self, run_id: str, refusal: Refusal) -> RunActor:
         actor = self._runs.bus.runs.get(run_id)
         if actor is None or actor.stopped is not None:
-            row = await self._runs.row(run_id)
+            row = await self._runs.live_row(run_id)
             if row.finished_at is not None or row.status in {"suspended", "queued"}:
                 raise _not_under_way(run_id, row.status, refusal)
-            actor = self._runs.bus.summon(run_id)
+            actor = self._runs.bus.summon(row.run_id)
         return actor
 
     async def _rested(self, actor: RunActor, refusal: Refusal) -> Script | None:
         """Its body, once that is at rest; None when the actor is gone."""
         while actor.stopped is None:
             bus, state = self._runs.bus, actor.state
+            if state.successor is not None:
+                return None
             if state.is_finished or state.phase is Phase.SUSPENDED:
                 raise _not_under_way(state.run_id, state.phase.name.lower(), refusal)
             script = actor.script
@@ -299,7 +317,9 @@ def _not_under_way(run_id: str, status: str, refusal: Refusal) -> AGNT5Error:
     return refusal(f"run {run_id!r} cannot be asked: it {why.get(status, has_ended)}")
 
 
-def _unanswered(state: RunState, update_id: str) -> UpdateError:
+def _unanswered(state: RunState, update_id: str) -> AGNT5Error:
+    if state.successor is not None:
+        return RunContinuedError(state.run_id, state.successor)
     if state.phase is Phase.SUSPENDED:
         why = "is suspended; the update is kept, and goes on with the run"
     else:

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agnt5.care_desk import CareDesk
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
+    from agnt5.privacy_desk import PrivacyDesk
     from agnt5.runs import Runs
     from agnt5.time_travel import TimeTravel
 
@@ -20,6 +22,13 @@ class Desks:
 
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
+
+    @cached_property
+    def care(self) -> CareDesk:
+        """Looks after the store."""
+        from agnt5.care_desk import CareDesk  # noqa: PLC0415 - see above
+
+        return CareDesk(self.runs)
 
     @cached_property
     def histories(self) -> HistoryDesk:
@@ -41,3 +50,10 @@ class Desks:
         from agnt5.time_travel import TimeTravel  # noqa: PLC0415 - see above
 
         return TimeTravel(self.runs)
+
+    @cached_property
+    def privacy(self) -> PrivacyDesk:
+        """Rotates keys, shreds, and checks the hash chain."""
+        from agnt5.privacy_desk import PrivacyDesk  # noqa: PLC0415 - see above
+
+        return PrivacyDesk(self.runs)

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from agnt5.answers import events_of
-from agnt5.events.codec import decode_fact, topics_of
+from agnt5.events.codec import topics_of
 from agnt5.events.log import EventLog, StoredFact
 from agnt5.events.query import GROUPS, EventQuery
 from agnt5.events.run import facts as f
+from agnt5.events.shredded import decode_shown
 from agnt5.events.vocabulary import kinds_of, public_events
 from agnt5.exceptions import InvalidInputError, RuntimeClosedError
 from agnt5.names import check_word
@@ -149,7 +150,7 @@ class _Teller:
         if len(self._kinds) > _REMEMBERED:
             self._kinds.clear()
             self._functions.clear()
-        facts = [(origin, decode_fact(origin)) for origin in stored]
+        facts = [(origin, decode_shown(origin)) for origin in stored]
         facts.sort(key=lambda pair: pair[0].position)
         self._learn(facts)
         events: list[Event] = []
@@ -182,7 +183,7 @@ class _Teller:
         while missing:
             page = self._log.query(query, _LARGEST_PAGE)
             for origin in page:
-                fact = decode_fact(origin)
+                fact = decode_shown(origin)
                 if isinstance(fact, f.StepScheduled):
                     self._functions.setdefault(origin.stream, {})[fact.key] = fact.function
             if len(page) < _LARGEST_PAGE:

@@ -76,6 +76,8 @@ def _headline(annals: Annals, queued: f.RunQueued, waits: tuple[Wait, ...]) -> s
             return f"{run} failed at {at}: {why}."
         case Phase.CANCELLED:
             return f"{run} was cancelled at {at}: {state.cancel_reason or 'no reason was given'}."
+        case Phase.CONTINUED:
+            return f"{run} went on as run {state.successor} at {at}."
         case Phase.SUSPENDED:
             return f"{run} is suspended since {at}. It waits for somebody to mend something:"
         case Phase.QUEUED:

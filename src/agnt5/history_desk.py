@@ -71,6 +71,8 @@ def check_selection(selection: Selection) -> None:
         InvalidInputError: With what was given.
     """
     selection.wanted.check()
+    if selection.payloads not in {None, "plain", "sealed"}:
+        raise InvalidInputError(f"payloads is 'plain' or 'sealed', not {selection.payloads!r}")
     run_ids = selection.run_ids
     if run_ids is None:
         return

@@ -9,7 +9,8 @@ import os
 import signal
 import threading
 
-from agnt5.runtime import Runtime, home, open_runtimes, store_url
+from agnt5.runtime import Runtime, home, open_runtimes
+from agnt5.store_address import store_url
 
 _hosted: dict[str, HostedRuntime] = {}
 _hosting = threading.Lock()

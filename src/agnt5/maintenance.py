@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from agnt5.events.codec import decode_any, decode_history
+from agnt5.events.codec import decode_any
 from agnt5.events.entity.facts import EntityFact
 from agnt5.events.entity.streams import is_entity_stream
 from agnt5.events.index import KeyBinding
 from agnt5.events.log import EventLog
 from agnt5.events.projections import call_binding_of, index_of
 from agnt5.events.run.state import fold
+from agnt5.events.shredded import show_history
 
 _GROUP = 100
 
@@ -19,7 +20,7 @@ def rebuild_log_index(log: EventLog) -> int:
     """Drop the index of an open log and build it again from the facts; returns how many runs."""
     run_ids = log.run_ids()
     states = [
-        fold(run_id, decode_history(stored))
+        fold(run_id, show_history(stored))
         for start in range(0, len(run_ids), _GROUP)
         for run_id, stored in log.read_many(run_ids[start : start + _GROUP]).items()
     ]

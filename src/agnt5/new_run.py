@@ -125,3 +125,8 @@ def origin_of(new: NewRun, component: Component) -> dict[str, JsonValue] | None:
         what = f"{origin.get('type')} {origin.get('name')!r} cannot start it: {error}"
         origin["error"] = encode_error(InvalidInputError(what))
     return origin
+
+
+def taken(run_id: str) -> InvalidInputError:
+    """The error of an id that a run has already."""
+    return InvalidInputError(f"a run with the id {run_id!r} is already in this store")

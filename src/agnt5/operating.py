@@ -12,7 +12,8 @@ import asyncio
 
 from agnt5.actors.quiet import LookingBus, QuietBus
 from agnt5.exceptions import ConfigurationError, StoreInUseError
-from agnt5.runtime import Runtime, open_log, store_url
+from agnt5.runtime import Runtime, open_log
+from agnt5.store_address import store_url
 
 
 class Onlooker(Runtime):

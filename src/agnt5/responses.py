@@ -23,6 +23,7 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    CONTINUED = "continued"
     PAUSED = "paused"
     SUSPENDED = "suspended"
     AWAITING_INPUT = "awaiting_input"
@@ -31,7 +32,13 @@ class RunStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-_ENDED = {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMEOUT}
+_ENDED = {
+    RunStatus.COMPLETED,
+    RunStatus.FAILED,
+    RunStatus.CANCELLED,
+    RunStatus.CONTINUED,
+    RunStatus.TIMEOUT,
+}
 _PAUSED = {RunStatus.PAUSED, RunStatus.AWAITING_INPUT, RunStatus.AWAITING_USER_INPUT}
 _RUNS = {RunStatus.STARTED, RunStatus.RUNNING}
 
@@ -71,6 +78,8 @@ class RunResponse:
     failed_at: datetime | None = None
     session_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    successor: str | None = None
+    """The run that went on in its place, when its status is ``continued``."""
 
     @property
     def is_success(self) -> bool:
@@ -225,6 +234,8 @@ class StatusResponse:
     session_id: str | None = None
     user_id: str | None = None
     parent_run_id: str | None = None
+    successor: str | None = None
+    """The run that went on in its place, when its status is ``continued``."""
 
     @property
     def is_complete(self) -> bool:

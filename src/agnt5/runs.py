@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
@@ -14,14 +15,21 @@ from pydantic import JsonValue
 from agnt5.actors.bus import Bus
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import Watcher
-from agnt5.answers import events_response, maybe, response_of, status_response, when
-from agnt5.events.codec import decode_history
-from agnt5.events.index import KeyBinding, RunRow
-from agnt5.events.log import EventLog
+from agnt5.answers import (
+    answer_of,
+    events_response,
+    response_of,
+    status_response,
+    unready,
+    when,
+)
+from agnt5.events.index import KeyBinding, RunRow, last_of_chain
 from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
-from agnt5.events.run.state import RunState, fold
+from agnt5.events.run.state import RunState
+from agnt5.events.run.succession import RunContinuedError
+from agnt5.events.vault import SHREDDED_DIGEST
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -32,7 +40,7 @@ from agnt5.exceptions import (
 )
 from agnt5.flow import Queue
 from agnt5.names import check_name, check_patience, check_word
-from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of
+from agnt5.new_run import NewRun, check_new_run, origin_of, queue_of, taken
 from agnt5.payloads import digest
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.responses import (
@@ -135,6 +143,9 @@ class Runs:
         try:
             if pauses or not self.bus.is_under_way(run_id):
                 row = await self.row(run_id)
+                if row.continued_to is not None:
+                    live = await self.look(last_of_chain, self.bus.log, run_id)
+                    return await self.result(live, timeout, pauses=pauses)
                 over = row.status in {"completed", "failed", "cancelled", "suspended"}
                 if over or (pauses and row.status == "awaiting_user_input"):
                     found = await self.get_result(run_id)
@@ -159,18 +170,8 @@ class Runs:
             detail = RunErrorDetail("NOT_FOUND", str(error))
             return RunResponse(run_id, 404, RunStatus.UNKNOWN, error=detail)
         if row.finished_at is None and row.status in {"queued", "running"}:
-            detail = RunErrorDetail("NOT_READY", f"run {run_id} is {row.status}")
-            return RunResponse(
-                run_id,
-                202,
-                RunStatus(row.status),
-                error=detail,
-                component=row.component,
-                created_at=when(row.created_at),
-                started_at=maybe(row.started_at),
-                session_id=row.session_id,
-            )
-        return await self.look(self._answer, log, row)
+            return unready(row)
+        return await self.look(answer_of, log, row)
 
     async def get_events(self, run_id: str) -> EventsResponse:
         """Every recorded event of a run, in the public vocabulary."""
@@ -193,7 +194,7 @@ class Runs:
         """Ask a run to stop; the request is durable when this returns."""
         check_word(reason, "the reason of a cancellation")
         await self.command(run_id, c.RequestCancel(reason))
-        return await self.get_status(run_id)
+        return status_response(await self.live_row(run_id))
 
     async def signal(
         self, run_id: str, name: str, payload: object = None, signal_id: str | None = None
@@ -207,25 +208,13 @@ class Runs:
 
     async def unsuspend(self, run_id: str) -> None:
         """Try a suspended run again with the code that is here now."""
-        row = await self.row(run_id)
+        row = await self.live_row(run_id)
         if row.status != "suspended":
             msg = f"run {run_id!r} is {row.status}, not suspended: there is nothing to resume"
             raise InvalidInputError(msg)
-        await self._asked(lambda reply: self.bus.resume(run_id, reply))
+        await self._asked(lambda reply: self.bus.resume(row.run_id, reply))
 
     # How.
-
-    @staticmethod
-    def _answer(log: EventLog, row: RunRow) -> RunResponse:
-        run_id = row.run_id
-        if row.finished_at is None:
-            return response_of(fold(run_id, decode_history(log.read(run_id))))
-        # What a finished run answers with is in its first and its last fact.
-        last = log.last(run_id)
-        ends = [*log.read(run_id, upto=1), *([last] if last else [])]
-        state = fold(run_id, decode_history(ends))
-        state.started_at = row.started_at
-        return response_of(state)
 
     async def _accept(
         self, new: NewRun, waiter: asyncio.Future[RunState] | None
@@ -240,14 +229,14 @@ class Runs:
         lock = self._keys.setdefault(scope, asyncio.Lock())
         async with lock:
             bound = await self.look(self.bus.log.key_binding, scope)
-            row = None if bound is None else await self.row(bound.run_id)
+            row = None if bound is None else await self.live_row(bound.run_id)
             lost = row is not None and row.status in {"failed", "cancelled"}
             if bound is None or row is None or (lost and new.delivery is None):
                 replaces = bound.run_id if bound else None
                 return await self._start_once(new, component, encoded, replaces, waiter)
         if new.delivery is None:
             self._check_same_input(bound, encoded, new)
-        return bound.run_id, row
+        return row.run_id, row
 
     async def _start_once(
         self,
@@ -263,7 +252,7 @@ class Runs:
         scope = duplicate_scope(new.queue, new.deduplication_id)
         async with self._keys.setdefault(scope, asyncio.Lock()):
             bound = await self.look(self.bus.log.key_binding, scope)
-            row = None if bound is None else await self.row(bound.run_id)
+            row = None if bound is None else await self.live_row(bound.run_id)
             if row is not None and row.finished_at is None:
                 return row.run_id, row
             both = (replaces, bound.run_id if bound else None)
@@ -281,7 +270,7 @@ class Runs:
         run_id = new.run_id or bus.ids.run_id()
         # Of other ids that are taken the log says so, when it is asked to begin their streams.
         if run_id in bus.runs or bus.is_in_line(run_id):
-            raise _taken(run_id)
+            raise taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
         definition = component.definition()
         command = c.QueueRun(
@@ -307,14 +296,14 @@ class Runs:
             await self._asked(lambda reply: bus.start(run_id, command, reply))
         except VersionConflictError as error:
             self._waiters.drop(run_id, waiter)
-            raise _taken(run_id) from error
+            raise taken(run_id) from error
         except BaseException:
             self._waiters.drop(run_id, waiter)
             raise
         return run_id
 
     def _check_same_input(self, bound: KeyBinding, encoded: JsonValue, new: NewRun) -> None:
-        if bound.input_digest == digest(encoded):
+        if bound.input_digest in {digest(encoded), SHREDDED_DIGEST}:
             return
         msg = (
             f"idempotency key {new.idempotency_key!r} of {new.component!r} was used before with"
@@ -325,8 +314,18 @@ class Runs:
         logger.warning("%s; the earlier run is answered", msg)
 
     async def command(self, run_id: str, command: c.RunCommand) -> None:
-        """Send a command; what it decides is durable when this returns."""
-        await self._asked(lambda reply: self.bus.send(run_id, command, reply, edge=True))
+        """Send a command; what it decides is durable when this returns.
+
+        If the run went on as another one, it is sent to the last of the chain.
+        """
+        while True:
+            send = partial(self.bus.send, run_id, command, edge=True)
+            try:
+                await self._asked(send)
+            except RunContinuedError:
+                run_id = await self.look(last_of_chain, self.bus.log, run_id)
+            else:
+                return
 
     async def _asked(self, ask: Callable[[Callable[[BaseException | None], None]], None]) -> None:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -364,6 +363,17 @@ class Runs:
             raise RunNotFoundError(msg)
         return row
 
+    async def live_row(self, run_id: str) -> RunRow:
+        """The row of the run that goes on in place of this one: its own, if it never went on.
+
+        Raises:
+            RunNotFoundError: When there is no such run.
+        """
+        row = await self.row(run_id)
+        while row.continued_to is not None:
+            row = await self.row(await self.look(last_of_chain, self.bus.log, row.run_id))
+        return row
+
     async def _wait(
         self, run_id: str, waiter: asyncio.Future[RunState], timeout: float | None
     ) -> RunResponse:
@@ -377,7 +387,3 @@ class Runs:
             return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
         finally:
             self._waiters.drop(run_id, waiter)
-
-
-def _taken(run_id: str) -> InvalidInputError:
-    return InvalidInputError(f"a run with the id {run_id!r} is already in this store")

@@ -26,32 +26,28 @@ from agnt5.crossing import ask_from_afar
 from agnt5.desks import Desks
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
-from agnt5.events.stores import ask_store, beside_memory, open_store
-from agnt5.exceptions import RuntimeClosedError
+from agnt5.events.stores import ask_store, beside_memory, encrypted, open_store
+from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
+from agnt5.keyring import Keyring
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
+from agnt5.runtime_privacy import privacy_of
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
+from agnt5.signing import HashChain
+from agnt5.store_address import named_or_given, store_url
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 if TYPE_CHECKING:
     from agnt5.events.query import Cell, SqlAnswer
 
-DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
-STORE_VARIABLE = "AGNT5_STORE"
-
 T = TypeVar("T")
-
-
-def store_url(store: str | None) -> str:
-    """The store that is meant: the argument, else ``AGNT5_STORE``, else a file under ``.agnt5``."""
-    return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
 
 
 class Runtime(Desks):
@@ -81,6 +77,10 @@ class Runtime(Desks):
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
         contracts: What must hold of every run, see :mod:`agnt5.contracts`.
         on_violation: Called with each violation, on the runtime's loop; it must not block.
+        encryption: The keys with which payloads are encrypted, see :class:`agnt5.Keyring`; by
+            default those in ``AGNT5_ENCRYPTION_KEYS``, if it is set.
+        chain: Begin a hash chain over every run, see :class:`agnt5.HashChain`; True for one without
+            signed heads. A chain that a store has goes on by itself.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -102,6 +102,7 @@ class Runtime(Desks):
     loop: asyncio.AbstractEventLoop | None = None
     _bus: Bus | None = None
     _undo: Callable[[], None] | None = None
+    _thread = _pid = 0
 
     def __init__(
         self,
@@ -123,9 +124,11 @@ class Runtime(Desks):
         max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
         contracts: Iterable[Contract] = (),
         on_violation: OnViolation | None = None,
+        encryption: Keyring | None = None,
+        chain: HashChain | bool | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.store = store_url(store) if isinstance(store, str | None) else ""
+        self.store, self._log = named_or_given(store)
         self.settings = Settings(
             durability,
             grace,
@@ -138,8 +141,8 @@ class Runtime(Desks):
             default_timeout_ms,
             several(queues),
         )
+        self._defaults = step_defaults(default_retries, default_backoff)
         self._default_policy = retry_policy(default_retries)
-        self._step_defaults = step_defaults(default_retries, default_backoff)
         super().__init__(Runs(self.settings.queues, strict_idempotency=strict_idempotency))
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
@@ -147,9 +150,8 @@ class Runtime(Desks):
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
-        self._log: EventLog | None = None if isinstance(store, str | None) else store
+        self._secrets = privacy_of(encryption, chain)
         self._clock = clock or SystemClock()
-        self._thread = self._pid = 0
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -175,10 +177,13 @@ class Runtime(Desks):
         if self._bus is not None:
             msg = "this runtime is open already"
             raise RuntimeClosedError(msg)
-        settings = self.settings
         log = self._log
         if log is None:
-            log = await asyncio.to_thread(open_store, self.store, durability=settings.durability)
+            log = await asyncio.to_thread(self._open_store)
+        elif (chain := self._secrets.chain) is not None and chain.begins:
+            raise ConfigurationError("chain is for a store that the runtime opens by its address")
+        else:
+            log = encrypted(log, self._secrets.keyring, self._clock.now())
         self._log = log
         self.loop = asyncio.get_running_loop()
         self._thread, self._pid = threading.get_ident(), os.getpid()
@@ -192,6 +197,15 @@ class Runtime(Desks):
             raise
         if self._bus.executes:
             open_runtimes.append(self)
+
+    def _open_store(self) -> EventLog:
+        secrets = self._secrets
+        log = open_store(self.store, durability=self.settings.durability, chain=secrets.chain)
+        try:
+            return encrypted(log, secrets.keyring, self._clock.now())
+        except BaseException:
+            log.close()
+            raise
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
@@ -208,9 +222,7 @@ class Runtime(Desks):
             clock=self._clock,
             context=context,
             settings=BusSettings(
-                RunSettings(
-                    int(settings.park_after * 1e6), settings.stall_limit, self._step_defaults
-                ),
+                RunSettings(int(settings.park_after * 1e6), settings.stall_limit, self._defaults),
                 settings.max_active_runs,
                 settings.threads,
                 settings.queues,
@@ -308,18 +320,32 @@ class Runtime(Desks):
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
-def open_log(store: str | None = None, *, readonly: bool = False, create: bool = True) -> EventLog:
+def open_log(
+    store: str | None = None,
+    *,
+    readonly: bool = False,
+    create: bool = True,
+    encryption: Keyring | None = None,
+) -> EventLog:
     """Open a store without executing anything.
 
     Args:
         store: As for :class:`Runtime`.
-        readonly: Only look: another process may have it open.
+        readonly: Only look: another process may have it open. Without keys, what is encrypted
+            cannot be read then.
         create: Create it unless it is there.
+        encryption: As for :class:`Runtime`.
 
     Raises:
         StoreError: When it is in use, is not there, or cannot be read or written.
     """
-    return open_store(store_url(store), readonly=readonly, create=create)
+    keyring = privacy_of(encryption, None).keyring
+    log = open_store(store_url(store), readonly=readonly, create=create)
+    try:
+        return encrypted(log, keyring, SystemClock().now())
+    except BaseException:
+        log.close()
+        raise
 
 
 def ask_sql(
@@ -342,7 +368,7 @@ def ask_sql(
     return ask_store(store_url(store), sql, parameters, limit=limit, timeout=timeout)
 
 
-def rebuild_index(store: str | None = None) -> int:
+def rebuild_index(store: str | None = None, *, encryption: Keyring | None = None) -> int:
     """Drop the index tables of a store and build them again from its log.
 
     The log is the truth and the index only makes it quick to search: this loses nothing. No
@@ -350,6 +376,7 @@ def rebuild_index(store: str | None = None) -> int:
 
     Args:
         store: As for :class:`Runtime`.
+        encryption: As for :class:`Runtime`.
 
     Returns:
         How many runs the store holds.
@@ -357,7 +384,7 @@ def rebuild_index(store: str | None = None) -> int:
     Raises:
         StoreError: When the store is in use, or cannot be read or written.
     """
-    log = open_log(store)
+    log = open_log(store, encryption=encryption)
     try:
         return rebuild_log_index(log)
     finally:

@@ -69,7 +69,7 @@ class _Output:
     """Something of it was heard here, and not only by the listener before."""
 
 
-_DONE = (f.RunCompleted, f.RunFailed, f.RunCancelled)
+_DONE = (f.RunCompleted, f.RunFailed, f.RunCancelled, f.RunContinued)
 
 
 class Tail:

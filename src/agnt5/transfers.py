@@ -8,11 +8,12 @@ from typing import Unpack
 
 from agnt5.actors.clock import SystemClock
 from agnt5.actors.ids import Ids
-from agnt5.archive import Imported, Selection, Unfinished, plan_import
+from agnt5.archive import Imported, Payloads, Selection, Unfinished, plan_import
 from agnt5.events.log import Append, EventLog
 from agnt5.histories import MAX_BYTES, Counts, History, Place
 from agnt5.history_desk import check_selection, export_selected, raise_first
 from agnt5.history_forms import Form, read_form
+from agnt5.keyring import Keyring
 from agnt5.run_lists import RunFilter, RunFilters
 from agnt5.runtime import open_log
 
@@ -23,6 +24,8 @@ def export_runs(
     *,
     store: str | None = None,
     form: Form | None = None,
+    payloads: Payloads | None = None,
+    encryption: Keyring | None = None,
     **filters: Unpack[RunFilters],
 ) -> Counts:
     """Write the histories of runs to a file. Another process may use the store.
@@ -33,6 +36,9 @@ def export_runs(
         store: As for :class:`agnt5.Runtime`.
         form: ``"jsonl"``, or ``"parquet"``, which needs the extra of that name; what the name of
             the file says if not given.
+        payloads: Of an encrypted store, which needs a word: ``"plain"`` writes them in clear,
+            ``"sealed"`` as they lie there, which is for keeping and not for an import.
+        encryption: As for :class:`agnt5.Runtime`; without keys, everything is written as it lies.
         filters: Which runs: ``status``, ``component``, ``parent_run_id``, ``kind``,
             ``session_id``, ``user_id``, ``since``, ``until``, as for
             :meth:`agnt5.Client.list_runs`.
@@ -41,14 +47,15 @@ def export_runs(
         How many runs and events were written.
 
     Raises:
-        InvalidInputError: When a filter cannot be meant, or the file is in text mode.
+        InvalidInputError: When a filter cannot be meant, the file is in text mode, or the store
+            is encrypted and nothing was said of payloads.
         RunNotFoundError: When one of the ids is no run of this store.
         StoreError: When the store cannot be read.
         OSError: When the file cannot be written.
     """
-    selection = Selection(listed(run_ids), RunFilter(**filters))
+    selection = Selection(listed(run_ids), RunFilter(**filters), payloads)
     check_selection(selection)
-    log = open_log(store, readonly=True)
+    log = open_log(store, readonly=True, encryption=encryption)
     try:
         return export_selected(log, destination, selection, form)
     finally:
@@ -62,6 +69,7 @@ def import_runs(
     unfinished: Unfinished = "suspend",
     max_bytes: int = MAX_BYTES,
     form: Form | None = None,
+    encryption: Keyring | None = None,
 ) -> Imported:
     """Read histories from a file and write them to a store. No runtime may have it.
 
@@ -72,6 +80,7 @@ def import_runs(
             them go on when a runtime opens the store.
         max_bytes: Refuse a larger file; 256 MiB by default.
         form: As for :func:`export_runs`.
+        encryption: As for :class:`agnt5.Runtime`.
 
     Returns:
         What was written, and what was there already.
@@ -83,7 +92,7 @@ def import_runs(
         OSError: When the file cannot be read.
     """
     histories = read_form(source, form, max_bytes)
-    log = open_log(store)
+    log = open_log(store, encryption=encryption)
     try:
         return _import(log, histories, unfinished)
     finally:

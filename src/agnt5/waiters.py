@@ -16,6 +16,8 @@ class Waiters:
     def __init__(self) -> None:
         self._patient: dict[str, list[Waiter]] = {}
         self._impatient: dict[str, list[Waiter]] = {}
+        self._moved: dict[Waiter, str] = {}
+        """Who waits for another run now than the one it asked for."""
 
     def expect(self, run_id: str, waiter: Waiter, *, pauses: bool) -> None:
         """Tell it of the end of a run (with ``pauses``: or that it cannot go on by itself)."""
@@ -26,6 +28,7 @@ class Waiters:
         if waiter is None:
             return
         waiter.cancel()
+        run_id = self._moved.pop(waiter, run_id)
         for waiters in (self._patient, self._impatient):
             futures = waiters.get(run_id, [])
             if waiter in futures:
@@ -34,9 +37,19 @@ class Waiters:
                     del waiters[run_id]
 
     def ended(self, state: RunState) -> None:
-        """A run has ended."""
+        """A run has ended. If it went on as another one, those who wait for it wait for that."""
+        if state.successor is not None:
+            self._move(state.run_id, state.successor)
+            return
         _tell(self._patient, state)
         _tell(self._impatient, state)
+
+    def _move(self, run_id: str, successor: str) -> None:
+        for waiters in (self._patient, self._impatient):
+            futures = waiters.pop(run_id, [])
+            if futures:
+                waiters.setdefault(successor, []).extend(futures)
+                self._moved.update(dict.fromkeys(futures, successor))
 
     def paused(self, state: RunState) -> None:
         """A run waits for a person, or is suspended."""

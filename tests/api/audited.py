@@ -48,7 +48,7 @@ plans = st.lists(
     st.builds(
         Plan,
         st.lists(st.sampled_from(OPS), max_size=5).map(tuple),
-        st.sampled_from(["finish", "leave", "cancel", "fail"]),
+        st.sampled_from(["finish", "leave", "cancel", "fail", "go_on"]),
         st.sampled_from([None, *PEOPLE]),
         st.sampled_from([None, "k'1", "k2"]),
         st.integers(0, 1),
@@ -128,6 +128,8 @@ def components() -> None:
             await do(ctx, op, n)
         if end in ("leave", "cancel"):
             await ctx.wait_for_user("last?")
+        if end == "go_on":
+            return ctx.continue_as_new([], [], "finish")
         if end == "fail":
             raise RuntimeError("no 'more'")
         return len(ops)

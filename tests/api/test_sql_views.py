@@ -28,7 +28,7 @@ from agnt5.payloads import encode_error
 from agnt5.testing.stores import Sunk
 
 Row = dict[str, Any]
-ENDED = ("completed", "failed", "cancelled")
+ENDED = ("completed", "failed", "cancelled", "continued")
 
 
 def text_of(value: object) -> str:
@@ -99,6 +99,11 @@ class Model:
             "metadata": text_of(queued.metadata) if queued.metadata else None,
             "origin": None,
             **error_of(last if isinstance(last, f.RunFailed) else None),
+        }
+        row |= {
+            "continues": queued.continues,
+            "chain": queued.chain,
+            "continued_to": last.successor if isinstance(last, f.RunContinued) else None,
         }
         same = "component kind version_label session_id user_id parent_run_id idempotency_key"
         row |= {name: getattr(queued, name) for name in f"{same} queue priority".split()}

@@ -52,6 +52,7 @@ TOPICS = [
     "RunCompleted",
     "RunFailed",
     "RunCancelled",
+    "RunContinued",
     "EntityCallCompleted",
     "EntityCallFailed",
     "EntitySnapshot",

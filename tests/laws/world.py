@@ -24,6 +24,8 @@ from agnt5.events.run.state import fold
 from agnt5.exceptions import AGNT5Error
 from agnt5.payloads import decode, decode_error
 from agnt5.runs import NewRun
+from agnt5.store_checks import all_checks
+from agnt5.verification import verify_view
 
 RUN = "run-1"
 QUIET = 24
@@ -208,7 +210,14 @@ class World:
             await asyncio.sleep(0)
         if left := asyncio.all_tasks() - before:
             self.wrong(f"tasks were left over: {left}")
+        self.check_store()
         return life
+
+    def check_store(self) -> None:
+        """Whatever a life has left, and however it ended: log and index hold together."""
+        with self.disk.log.view() as view:
+            for finding in verify_view(view, all_checks()).findings:
+                self.wrong(f"verify says: {finding}")
 
     async def _drive(self, life: Life, asked: Sequence[asyncio.Future[Any]]) -> None:
         log, bus = life.log, life.runtime._bus

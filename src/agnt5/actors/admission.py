@@ -113,6 +113,14 @@ class Admission:
         self._waiting[place.run_id] = entry
         heapq.heappush(line.waiting, entry)
 
+    def begin_successor(self, ended: RunState, run_id: str) -> None:
+        """A run went on as another one, which waits for a place as any new run of its queue."""
+        queued = ended.queued
+        if queued is not None and not self._closed and not self.waits(run_id):
+            at = ended.finished_at or ended.updated_at
+            self.line_up(Place(run_id, queued.queue, queued.priority, at))
+            self.drain()
+
     def line_up_again(self, state: RunState, now: int) -> None:
         """A run that could be executed has left memory: it waits for a place, if it is its turn."""
         queued = state.queued

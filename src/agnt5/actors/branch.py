@@ -49,7 +49,7 @@ class Body(Protocol):
 class StepFuture(asyncio.Future[Any]):
     """What a durable call returns. Giving up the wait (cancelling it) is recorded too."""
 
-    __slots__ = ("_script", "convert", "key", "run_id")
+    __slots__ = ("_script", "convert", "key", "outlives", "run_id")
     run_id: str
     """Of a child: its run. Other calls have none."""
 
@@ -59,6 +59,8 @@ class StepFuture(asyncio.Future[Any]):
         self.key = key
         self.convert: Callable[[Any], object] | None = None
         """What whoever waits makes of the whole outcome; None: it wants just its value."""
+        self.outlives = False
+        """Of a child that goes on by itself when the body is over."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Stop waiting: the attempt that may be under way is cancelled."""

@@ -55,14 +55,14 @@ class Bus(Workshop):
             attempts=settings.attempts,
         )
         self.runs: dict[str, RunActor] = {}
-        self.log = log
         self.journal = self.journal_class(log, context, settings.listener)
         self.entities = Entities(self, context, settings.run.park_after_us)
-        self.closing = False
-        self._admission = Admission(
+        self.log, self.closing = log, False
+        self._admission = line = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
         )
-        self.place_of, self.is_in_line = self._admission.place_of, self._admission.waits
+        self.place_of, self.is_in_line = line.place_of, line.waits
+        self.begin_successor = line.begin_successor
         self._watcher = watcher
         self._settings = settings
         self._reader = Reader(log, context)

@@ -12,13 +12,14 @@ from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.events.codec import encode_fact
-from agnt5.events.log import Append, Chain
+from agnt5.events.log import Append, Beginning, Chain
 from agnt5.events.projections import affects_row, changes_of
 from agnt5.events.run.commands import RunCommand
 from agnt5.events.run.decider import decide, react
 from agnt5.events.run.effects import CancelAttempt, Execute, RunEffect
-from agnt5.events.run.facts import RunFact, RunQueued
+from agnt5.events.run.facts import RunContinued, RunFact, RunQueued
 from agnt5.events.run.state import RunState, evolve
+from agnt5.events.run.succession import successor_of
 from agnt5.exceptions import AGNT5Error, StoreError
 
 
@@ -93,8 +94,17 @@ class EventSourced(Actor[RunCommand], ABC):
                 urgent=bool(effects or replies),
                 edge=new is not None,
                 volatile=new is not None and not new.durable,
+                begins=self._successor(facts[-1], now),
             )
         )
+
+    def _successor(self, last: RunFact, now: int) -> Beginning | None:
+        """The stream of the run that goes on in place of this one, if that is how it has ended."""
+        if not isinstance(last, RunContinued):
+            return None
+        state, facts = successor_of(self.state, last, now)
+        encoded = [encode_fact(fact, now, self._ids.event_id()) for fact in facts]
+        return Beginning(state.run_id, encoded, changes_of(state, facts))
 
     def _settler(self, effects: list[RunEffect], replies: list[Reply]) -> Callable[[Append], None]:
         def settle(append: Append) -> None:

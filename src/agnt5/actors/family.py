@@ -23,6 +23,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.children import left_alone, owes, report_of, unwanted
 from agnt5.events.run.state import Phase, RunState, fold
+from agnt5.events.run.succession import RunContinuedError
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -125,23 +126,20 @@ class Family:
             self._orphans.discard(place)
             self._report(parent_run_id, report, done=over)
 
-        def on_ends(_: str, ends: History | AGNT5Error) -> None:
-            found = ends if isinstance(ends, list) else []
-            if found and not _answers(found[0][0], place):
-                tell(_taken(child))
-                return
-            last = found[-1][0] if found else None
-            if isinstance(last, f.Terminal):
-                tell(report_of(last, child.key, child.child_run_id))
+        def on_ends(live: str, ends: History | AGNT5Error) -> None:
+            said = _said_by(ends if isinstance(ends, list) else [], child, place)
+            if said is not None:
+                tell(said)
                 return
             why = f"its parent run {parent_run_id} does not need it any more"
-            self._bus.send(child.child_run_id, c.RequestCancel(why), asked)
+            self._bus.send(live, c.RequestCancel(why), asked)
 
         def asked(error: BaseException | None) -> None:
-            if isinstance(error, RunNotFoundError):
-                # It was given up before it began.
-                cancelled = f.RunCancelled(reason="it had not begun")
-                tell(report_of(cancelled, child.key, child.child_run_id))
+            if isinstance(error, RunContinuedError):
+                # It went on in this very moment: look again for who it is now.
+                self._reader.read_ends(child.child_run_id, on_ends)
+            elif isinstance(error, RunNotFoundError):
+                tell(_given_up(child))
             else:
                 over(error is None)
 
@@ -156,8 +154,11 @@ class Family:
             return
         left, alone = unwanted(state), left_alone(state)
         place = (queued.parent_run_id or "", queued.parent_key or "")
-        to_parent = queued.parent_run_id if place not in self._orphans else None
-        self._orphans.discard(place)
+        # Of a run that went on as another one, the parent hears when that one ends.
+        is_last = state.successor is None
+        to_parent = queued.parent_run_id if is_last and place not in self._orphans else None
+        if is_last:
+            self._orphans.discard(place)
         open_ends = len(left) + len(alone) + (to_parent is not None)
         all_known = True
 
@@ -315,6 +316,8 @@ def _terminal_of(state: RunState) -> f.Terminal | None:
             return f.RunCompleted(output=state.output)
         case Phase.CANCELLED:
             return f.RunCancelled(reason=state.cancel_reason)
+        case Phase.CONTINUED:
+            return f.RunContinued(successor=state.successor or "", input=None)
         case _:
             return state.failure
 
@@ -322,6 +325,23 @@ def _terminal_of(state: RunState) -> f.Terminal | None:
 def _answers(first: f.RunFact, place: _Place) -> bool:
     """Whether a run that begins so is the child of this call, and not another run with its id."""
     return isinstance(first, f.RunQueued) and (first.parent_run_id, first.parent_key) == place
+
+
+def _said_by(ends: History, child: f.ChildStarted, place: _Place) -> c.ReportChild | None:
+    """What there is to report of a child that begins and ends so; None: it goes on."""
+    if not ends:
+        return None
+    if not _answers(ends[0][0], place):
+        return _taken(child)
+    last = ends[-1][0]
+    if isinstance(last, f.Terminal):
+        return report_of(last, child.key, child.child_run_id)
+    return None
+
+
+def _given_up(child: f.ChildStarted) -> c.ReportChild:
+    cancelled = f.RunCancelled(reason="it had not begun")
+    return report_of(cancelled, child.key, child.child_run_id)
 
 
 def _taken(child: f.ChildStarted) -> c.ReportChild:

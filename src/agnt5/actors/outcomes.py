@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from pydantic import JsonValue
 
 from agnt5.actors.branch import StepFuture
+from agnt5.actors.continuation import Continuation
 from agnt5.actors.ports import InlineWork
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
@@ -97,6 +98,8 @@ def last_command(
     if task.cancelled():
         return c.CancelRun()
     error = task.exception()
+    if isinstance(error, Continuation):
+        return error.command
     if error is None:
         try:
             return c.CompleteRun(encode(task.result(), where))

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextvars import Context
 
 from agnt5.events.codec import decode_history
+from agnt5.events.index import last_of_chain
 from agnt5.events.log import EventLog, StoredFact
-from agnt5.events.run.facts import RunFact
+from agnt5.events.run.facts import RunContinued, RunFact
 from agnt5.exceptions import AGNT5Error, StoreError
 
 History = list[tuple[RunFact, int]]
@@ -37,7 +38,10 @@ class Reader:
         self._ask(stream, on_read, whole=True)
 
     def read_ends(self, stream: str, on_read: OnRead) -> None:
-        """Read the first and the last fact of a stream: how a run began, and whether it ended."""
+        """Read the first and the last fact of a stream: how a run began, and whether it ended.
+
+        Of a run that went on as others: of the last one, whose id ``on_read`` is told.
+        """
         self._ask(stream, on_read, whole=False)
 
     def _ask(self, stream: str, on_read: OnRead, *, whole: bool) -> None:
@@ -78,8 +82,8 @@ class Reader:
             answers = [(on_read, stream, failure) for stream, on_read, _ in wanted]
         else:
             for stream, on_read, whole in wanted:
-                found = rows.get(stream, []) if whole else ends[stream]
-                answers.append((on_read, stream, self._decoded(found)))
+                run_id, found = (stream, rows.get(stream, [])) if whole else ends[stream]
+                answers.append((on_read, run_id, self._decoded(found)))
         try:
             self._loop.call_soon_threadsafe(self._deliver, answers, context=self._context)
         except RuntimeError:
@@ -94,9 +98,12 @@ class Reader:
                 what = f"what was read of {stream!r} could not be taken"
                 self._loop.call_exception_handler({"message": what, "exception": error})
 
-    def _ends(self, stream: str) -> list[StoredFact]:
-        first, last = self._log.read(stream, upto=1), self._log.last(stream)
-        return [*first, *([last] if last is not None and last.version > 1 else [])]
+    def _ends(self, stream: str) -> tuple[str, list[StoredFact]]:
+        while True:
+            first, last = self._log.read(stream, upto=1), self._log.last(stream)
+            if last is None or last.topic != RunContinued.topic:
+                return stream, [*first, *([last] if last is not None and last.version > 1 else [])]
+            stream = last_of_chain(self._log, stream)
 
     @staticmethod
     def _decoded(rows: list[StoredFact]) -> History | AGNT5Error:

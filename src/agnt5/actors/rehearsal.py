@@ -33,7 +33,7 @@ _QUIET_TURNS = 12
 _PAYLOAD_LIMIT = 64 * 1024 * 1024
 """Nothing is recorded: only what could never be is refused."""
 
-End = c.CompleteRun | c.FailRun | c.CancelRun
+End = c.CompleteRun | c.ContinueRun | c.FailRun | c.CancelRun
 
 
 @dataclass(slots=True)

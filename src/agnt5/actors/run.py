@@ -95,7 +95,7 @@ class RunActor(EventSourced):
     def _tell_end_again(self, history: Sequence[tuple[f.RunFact, int]]) -> None:
         terminal = next(fact for fact, _ in reversed(history) if isinstance(fact, f.Terminal))
         for effect in react(self.state, terminal):
-            if isinstance(effect, e.HandOver | e.Announce):
+            if isinstance(effect, e.HandOver | e.Announce | e.BeginSuccessor):
                 self.perform(effect)
 
     def resume_suspended(
@@ -203,6 +203,7 @@ class RunActor(EventSourced):
         | e.StartChild
         | e.CancelChild
         | e.HandOver
+        | e.BeginSuccessor
         | e.Announce
         | e.AnnouncePause,
     ) -> None:
@@ -218,6 +219,8 @@ class RunActor(EventSourced):
                 self._house.family.cancel(self.state.run_id, effect.child)
             case e.HandOver():
                 self._house.family.hand_over(self.state)
+            case e.BeginSuccessor():
+                self._house.begin_successor(self.state, effect.run_id)
             case e.Announce():
                 self._house.ended(self, effect.terminal)
             case e.AnnouncePause():

@@ -74,7 +74,7 @@ class Script:
         self.main: asyncio.Future[Any] | None = None
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
-        self.values = RunValues()
+        self.values = RunValues(state.queued.state if state.queued else None)
         self.state = state
         self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
@@ -82,7 +82,7 @@ class Script:
         walk = Walk(state, history, times) if history else None
         self._replay = None if walk is None else self._replay_of(walk, stall_limit_s)
         self._patches: dict[str, bool] = {}
-        self._futures: dict[str, StepFuture] = {}
+        self.futures: dict[str, StepFuture] = {}
         self._chosen: dict[str, StepFuture] = {}
         self._works = Works(self, channel, context, self.values)
         self._outcomes: deque[tuple[Delivery, int]] = deque()
@@ -161,7 +161,7 @@ class Script:
         replay = self._replay
         command = None if replay is not None and replay.knows(key) else make_command()
         future = StepFuture(self, key)
-        self._futures[key] = future
+        self.futures[key] = future
         if isinstance(work, FunctionWork) and (values := self.values.seen_from(key)):
             work.values = values
         if chosen:
@@ -205,7 +205,7 @@ class Script:
 
     def give_up(self, key: str) -> None:
         """The body has stopped waiting for a call."""
-        self._futures.pop(key, None)
+        self.futures.pop(key, None)
         if self.closed:
             return
         self.values.end(key)
@@ -285,7 +285,7 @@ class Script:
 
     def _alone(self) -> bool:
         """Whether the body is a single task that waits for a single call: nothing is in motion."""
-        if len(self.guards) != 1 or len(self._futures) > 1 or not self.calm:
+        if len(self.guards) != 1 or len(self.futures) > 1 or not self.calm:
             return False
         (guard,) = self.guards
         waiting = guard.waiting_on
@@ -359,7 +359,7 @@ class Script:
                 self._resolve(delivery, None)
 
     def _resolve(self, outcome: f.Outcome, after: After | None) -> None:
-        future = self._futures.pop(outcome.key, None)
+        future = self.futures.pop(outcome.key, None)
         original = self._works.settle(outcome.key, after)
         if future is not None and not future.done():
             settle(future, outcome, original)

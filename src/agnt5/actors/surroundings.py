@@ -11,6 +11,7 @@ from agnt5.actors.family import Family
 from agnt5.actors.ports import Definition, Handler
 from agnt5.actors.streams import Streams
 from agnt5.events.run import facts as f
+from agnt5.events.run.state import RunState
 
 A_contra = TypeVar("A_contra", contravariant=True)
 
@@ -55,6 +56,10 @@ class Surroundings(Protocol[A_contra]):
     @property
     def family(self) -> Family:
         """Who starts, reports and cancels children."""
+        ...
+
+    def begin_successor(self, ended: RunState, run_id: str) -> None:
+        """A run went on as another one, which stands in line from now on."""
         ...
 
     def paused(self, actor: A_contra) -> None:

@@ -22,8 +22,8 @@ class RunValues:
 
     __slots__ = ("_under_way", "now", "scopes")
 
-    def __init__(self) -> None:
-        self.now: dict[str, JsonValue] = {}
+    def __init__(self, first: Mapping[str, JsonValue] | None = None) -> None:
+        self.now: dict[str, JsonValue] = dict(first or {})
         """Replaced and never changed: steps keep what they were given when they were asked for."""
         self.scopes: dict[str, object] = {}
         """What the context keeps of the run's session and user, as long as the body lives."""

@@ -81,4 +81,16 @@ COMMANDS: Final[dict[str, Entry]] = {
         "agnt5.cli.travel_commands:state",
         "Show all that is known of a run, now or then.",
     ),
+    "rotate-keys": Entry(
+        "agnt5.cli.privacy_commands:rotate_keys",
+        "Wrap data keys with the newest master key.",
+    ),
+    "shred": Entry(
+        "agnt5.cli.privacy_commands:shred",
+        "Make what was recorded of a person unreadable for ever.",
+    ),
+    "verify-chain": Entry(
+        "agnt5.cli.privacy_commands:verify_chain",
+        "Hold a store to its hash chain.",
+    ),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agnt5.runtime import rebuild_index, store_url
+from agnt5.runtime import rebuild_index
+from agnt5.store_address import store_url
 
 
 def rebuilt(store: str | None) -> dict[str, str | int]:

@@ -14,7 +14,7 @@ from agnt5.cli.opening import look, operate, run_of, store_option
 from agnt5.cli.output import json_option, print_json, print_text
 
 if TYPE_CHECKING:
-    from agnt5.archive import Imported
+    from agnt5.archive import Imported, Payloads
     from agnt5.client import AsyncClient
     from agnt5.histories import Counts
     from agnt5.history_forms import Form
@@ -34,6 +34,11 @@ _form = click.option(
 @click.argument("run_ids", metavar="[RUN]...", nargs=-1)
 @_form
 @run_filters
+@click.option(
+    "--payloads",
+    type=click.Choice(["plain", "sealed"]),
+    help="Of an encrypted store: in clear, or as they lie there.",
+)
 @store_option
 @json_option
 def export(
@@ -41,6 +46,7 @@ def export(
     file: str,
     run_ids: tuple[str, ...],
     form: Form | None,
+    payloads: Payloads | None,
     *,
     as_json: bool,
     **filters: Any,
@@ -59,7 +65,9 @@ def export(
 
     async def ask(client: AsyncClient) -> Counts:
         chosen = [await run_of(client, each) for each in run_ids] or None
-        return await client.export_runs(destination, chosen, form=form, **given(filters))
+        return await client.export_runs(
+            destination, chosen, form=form, payloads=payloads, **given(filters)
+        )
 
     try:
         counts = look(store, ask)
@@ -71,6 +79,9 @@ def export(
         print_json({"file": file, **asdict(counts)})
         return
     told = f"{counts.runs} runs with {counts.events} events were written to {file}"
+    if counts.shredded:
+        left = f"{len(counts.shredded)} that were shredded were left out"
+        click.echo(left, err=True)
     if file == _STANDARD:
         click.echo(told.removesuffix(f" to {file}"), err=True)
     else:

@@ -355,11 +355,16 @@ def update(name: str) -> Pattern:
 
 
 _KINDS: Final = frozenset(each.__name__ for each in RUN_FACTS)
-_ENDS = {"completed": "RunCompleted", "failed": "RunFailed", "cancelled": "RunCancelled"}
+_ENDS = {
+    "completed": "RunCompleted",
+    "failed": "RunFailed",
+    "cancelled": "RunCancelled",
+    "continued": "RunContinued",
+}
 
 
 def run(status: str) -> Pattern:
-    """The run has ended so: ``completed``, ``failed`` or ``cancelled``.
+    """The run has ended so: ``completed``, ``failed``, ``cancelled`` or ``continued``.
 
     Raises:
         ConfigurationError: When it is none of them.

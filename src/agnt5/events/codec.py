@@ -12,6 +12,7 @@ from agnt5.events.entity.facts import ENTITY_FACTS
 from agnt5.events.log import RawFact, StoredFact
 from agnt5.events.run.facts import RUN_FACTS, RunFact
 from agnt5.events.schedule.facts import SCHEDULE_FACTS
+from agnt5.events.sealing import refusal
 from agnt5.events.upcast import upcast
 from agnt5.exceptions import StoreCorruptError, StoreSchemaError
 
@@ -54,6 +55,8 @@ def decode_fact(stored: StoredFact) -> RunFact:
     Raises:
         StoreSchemaError: When a newer agnt5 wrote it.
         StoreCorruptError: When it cannot be read.
+        EncryptionKeyError: When it is encrypted, and the store was opened without keys.
+        ShreddedError: When its payload was shredded.
     """
     return cast("RunFact", decode_any(stored))
 
@@ -66,11 +69,19 @@ def decode_any(stored: StoredFact) -> Fact:
             return cls.model_validate_json(stored.state)
         return _decode_other_version(stored)
     except (ValueError, LookupError) as error:
+        refused = refusal(stored)
+        if refused is not None:
+            raise refused from None
         msg = (
             f"fact {stored.version} of run {stored.stream!r} ({stored.topic}) cannot be read:"
             f" {error}. The file may be damaged: keep a copy and check the disk."
         )
         raise StoreCorruptError(msg) from error
+
+
+def class_of(topic: str) -> type[Fact] | None:
+    """The class of the facts that lie under a topic, in whichever shape; None if it is unknown."""
+    return _BY_NAME.get(topic.partition(";v=")[0])
 
 
 def _decode_other_version(stored: StoredFact) -> Fact:

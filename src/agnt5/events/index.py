@@ -12,7 +12,7 @@ NO_RUN = "$"
 """A stream whose name begins with it is not a run's: an entity's, a schedule's."""
 
 UNFINISHED = ("queued", "running", "awaiting_user_input", "suspended")
-FINISHED = ("completed", "failed", "cancelled")
+FINISHED = ("completed", "failed", "cancelled", "continued")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class RunRow:
     """It has ended, and its parent may not know it yet, or children of it may not."""
     queue: str | None = None
     priority: int = 0
+    continued_to: str | None = None
+    """The run that went on in its place, when it has ended so."""
+    chain: str | None = None
+    """The first run of its chain, when it continues another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,25 @@ class KeyBinding:
 IndexChange = RunRow | KeyBinding
 
 
+def last_of_chain(index: RunIndex, run_id: str) -> str:
+    """The run that goes on, or went on last, in place of a run: itself, if it never went on."""
+    row = index.run_row(run_id)
+    if row is None or row.continued_to is None:
+        return run_id
+    last = index.last_of_chain(row.chain or run_id)
+    # What was imported or pruned in part has no last one: then the next one is as far as it goes.
+    return row.continued_to if last is None else last.run_id
+
+
 class RunIndex(Protocol):
     """Lookups. Each may block for a read of the disk and may be called from any thread."""
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
+        ...
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of the chain that began with this run; None if nothing continued it."""
         ...
 
     def key_binding(self, scope: str) -> KeyBinding | None:
@@ -104,6 +122,18 @@ class RunIndex(Protocol):
         before: str | None = None,
     ) -> list[RunRow]:
         """Rows, the newest (greatest id) first; ``before`` is an id to go on from."""
+        ...
+
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs with a ``finished_at`` before a time, in id order; ``after`` is an id."""
         ...
 
     def run_ids(self) -> list[str]:

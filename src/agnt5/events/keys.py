@@ -172,6 +172,19 @@ def idempotency_key(run_id: str, key: str) -> str:
 _LONGEST_PREFIX = 80
 
 
+def successor_run_id(chain: str, link: int) -> str:
+    """The id of the run that a chain of runs goes on as: its link of this number, from 1 on.
+
+    It begins with that of the first run and sorts by the number, so that lists show a chain in its
+    order. A stable contract, as the ids of children are.
+
+    >>> successor_run_id("order-7", 1)
+    'order-7.000001ebea8f62d46041'
+    """
+    unique = hashlib.sha256(f"{chain}\n{link}\nchain".encode()).hexdigest()[:14]
+    return f"{chain[:_LONGEST_PREFIX]}.{link:06x}{unique}"
+
+
 def child_run_id(run_id: str, key: str) -> str:
     """The id of the run that a call starts: the same on every pass and after every crash.
 

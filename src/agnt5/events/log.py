@@ -6,12 +6,14 @@ is handed over with :meth:`EventLog.append` and answered later through ``Append.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agnt5.events.index import IndexChange, RunIndex
+from agnt5.events.index import IndexChange, KeyBinding, RunIndex, RunRow
 from agnt5.events.query import EventQuery
+from agnt5.events.vault import DataKey
 from agnt5.exceptions import StoreError
 
 
@@ -53,6 +55,15 @@ class Chain:
         self.broken: StoreError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Another stream that begins with an append, in the same transaction, or not at all."""
+
+    stream: str
+    facts: Sequence[RawFact]
+    changes: Sequence[IndexChange]
+
+
 @dataclass(slots=True, eq=False)
 class Append:
     """A request to extend one stream. Atomic: all its facts and index changes, or nothing."""
@@ -74,10 +85,89 @@ class Append:
     volatile: bool = False
     """The first of a stream that nobody wants on a disk: it, and what follows, may stay in memory.
     """
+    data_keys: Sequence[DataKey] = ()
+    """What its facts are encrypted with, if that may not be on the disk yet: written with them."""
+    begins: Beginning | None = None
+    """A new stream that stands or falls with it; refused, both, if it is there already. It lies
+    where this stream lies, on the disk or in memory."""
 
 
 Sink = Callable[[Sequence[Append]], None]
 """Takes a group of settled appends, from the log's own thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A run that is to be forgotten, with all that is recorded of it."""
+
+    stream: str
+    version: int
+    """Where the stream must end; one that has gone on is left as it is."""
+    keys: Sequence[str] = ()
+    """Scopes of its keys. Each is given up if it names this run, and left if it names another."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSize:
+    """How much is recorded of one stream."""
+
+    stream: str
+    facts: int
+    size: int
+    """Bytes of what its facts say, without their columns."""
+
+
+class LogView(Protocol):
+    """A log and its index as of one moment, whatever is written meanwhile. For one thread.
+
+    What iterates reads as it goes: nothing here holds the whole log in memory.
+    """
+
+    def facts(self, streams: Sequence[str] | None = None) -> Iterator[StoredFact]:
+        """The facts of these streams, or of all, ordered by stream and then by version."""
+        ...
+
+    def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
+        """Facts with ``after < version <= upto``, in order."""
+        ...
+
+    def run_rows(self) -> Iterator[RunRow]:
+        """Every row of the index, in id order."""
+        ...
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """One of them."""
+        ...
+
+    def key_bindings(self) -> Iterator[KeyBinding]:
+        """Every key, in the order of the scopes."""
+        ...
+
+    def key_binding(self, scope: str) -> KeyBinding | None:
+        """One of them."""
+        ...
+
+    def repeated(self) -> Iterator[str]:
+        """Event ids that more than one fact has, in order."""
+        ...
+
+    def sizes(self, limit: int) -> list[StreamSize]:
+        """The streams of which most is recorded, in bytes; the largest first, then in order."""
+        ...
+
+    def damages(self) -> list[str]:
+        """What the storage itself finds wrong with what it holds, a sentence each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What nothing refers to any more, and was dropped."""
+
+    blobs: int = 0
+    """How many payloads that were kept apart."""
+    size: int = 0
+    """How many bytes they had."""
 
 
 class EventLog(RunIndex, Protocol):
@@ -106,7 +196,10 @@ class EventLog(RunIndex, Protocol):
         ...
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
+        """The highest position that any fact was given; 0 if there never was one.
+
+        What is forgotten takes its positions along: none is ever used again.
+        """
         ...
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
@@ -118,6 +211,29 @@ class EventLog(RunIndex, Protocol):
 
     def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
         """How many facts are asked for, by one of ``GROUPS``; without one, all under None."""
+        ...
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys, in one transaction. Blocks until it is durable.
+
+        Returns the streams that are gone, in the order of the removals: those that ended where they
+        had to. A caller sees to it that nothing extends them meanwhile.
+
+        Raises:
+            StaleEpochError: When this owner has lost the store.
+            StoreError: When it cannot be written. Nothing was deleted.
+        """
+        ...
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment. Blocks nobody; held long, it lets a store grow."""
+        ...
+
+    def collect(self) -> Collected:
+        """Drop what is kept apart from the facts and belongs to none of them any more.
+
+        For whoever has removed streams. It may run beside appends; what is read stays as it is.
+        """
         ...
 
     def close(self) -> None:

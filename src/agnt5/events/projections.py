@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from agnt5.events.entity.facts import EntityCallCompleted, EntityFact
@@ -13,6 +13,7 @@ from agnt5.events.run.facts import (
     OperationCancelled,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFact,
     RunFailed,
     RunParked,
@@ -34,6 +35,7 @@ _STATUS = {
     Phase.COMPLETED: "completed",
     Phase.FAILED: "failed",
     Phase.CANCELLED: "cancelled",
+    Phase.CONTINUED: "continued",
 }
 
 
@@ -77,6 +79,8 @@ def row_of(state: RunState) -> RunRow:
         owes=owes(state),
         queue=queued.queue,
         priority=queued.priority,
+        continued_to=state.successor,
+        chain=queued.chain,
     )
 
 
@@ -85,22 +89,36 @@ def settled_row_of(state: RunState) -> RunRow:
     return replace(row_of(state), owes=False)
 
 
-def _still_owes(state: RunState, others: dict[str, RunState]) -> bool:
-    """What a run that has ended owes in the light of all others: those may know already."""
+Known = Callable[[str], RunState | None]
+"""The state of another run; None if there is no such run."""
+
+
+def owes_word(state: RunState, known: Known) -> bool:
+    """Whether another run waits for what this one, which has ended, must tell it."""
     queued = state.queued
-    if queued is not None and queued.parent_run_id is not None:
-        parent = others.get(queued.parent_run_id)
+    if queued is not None and queued.parent_run_id is not None and state.successor is None:
+        parent = known(queued.parent_run_id)
         if parent and not parent.is_finished and (queued.parent_key or "") in parent.children:
             return True
-    if any(child.child_run_id not in others for child in left_alone(state)):
-        return True
-    left = [others.get(child.child_run_id) for child in unwanted(state)]
+    left = [known(child.child_run_id) for child in unwanted(state)]
     return any(child and not child.is_finished and not child.cancel_requested for child in left)
 
 
+def _still_owes(state: RunState, known: Known) -> bool:
+    """What a run that has ended owes in the light of all others: those may know already."""
+    if any(known(child.child_run_id) is None for child in left_alone(state)):
+        return True
+    return owes_word(state, known)
+
+
 def bindings_of(run_id: str, fact: RunQueued) -> list[KeyBinding]:
-    """The idempotency key and the deduplication id that a new run takes."""
+    """The idempotency key and the deduplication id that a new run takes.
+
+    One that continues another takes none: they name the first run of the chain.
+    """
     bindings: list[KeyBinding] = []
+    if fact.continues is not None:
+        return bindings
     if fact.idempotency_key is not None:
         scope = key_scope(fact.kind, fact.component, fact.idempotency_key)
         bindings.append(KeyBinding(scope, run_id, digest(fact.input), fact.replaces))
@@ -120,6 +138,7 @@ _ROW_FACTS: frozenset[type[RunFact]] = frozenset(
         RunCompleted,
         RunFailed,
         RunCancelled,
+        RunContinued,
         UserInputRequested,
         UserReplied,
         UserInputExpired,
@@ -153,7 +172,9 @@ def index_of(states: Iterable[RunState]) -> list[IndexChange]:
             bindings[binding.scope] = replace(binding, replaces=None)
     others = {state.run_id: state for state in ordered}
     rows = [
-        row_of(state) if not owes(state) or _still_owes(state, others) else settled_row_of(state)
+        row_of(state)
+        if not owes(state) or _still_owes(state, others.get)
+        else settled_row_of(state)
         for state in ordered
     ]
     return [*rows, *bindings.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -27,6 +27,7 @@ _TYPES: dict[str, str] = {
     "RunCompleted": "workflow.completed run.completed",
     "RunFailed": "workflow.failed run.failed",
     "RunCancelled": "run.cancelled",
+    "RunContinued": "workflow.continued run.continued",
     "RunCancelRequested": "run.cancel_requested",
     "RunParked": "run.parked",
     "RunSuspended": "run.paused",
@@ -86,7 +87,7 @@ def public_events(
     return found
 
 
-def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat match
+def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: C901, PLR0911 - a flat match
     match fact:
         case f.RunQueued():
             return [PublicEvent("run.queued", input_data=fact.input)]
@@ -104,12 +105,17 @@ def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 -
             ]
         case f.RunCancelled():
             return [PublicEvent("run.cancelled", metadata={"reason": fact.reason})]
+        case f.RunContinued():
+            about: dict[str, JsonValue] = {"successor": fact.successor}
+            about |= {} if fact.version_label is None else {"version": fact.version_label}
+            went_on = PublicEvent("run.continued", input_data=fact.input, metadata=about)
+            return [*_own(kind, replace(went_on, event_type="workflow.continued")), went_on]
         case f.RunCancelRequested():
             return [PublicEvent("run.cancel_requested", metadata={"reason": fact.reason})]
         case f.RunParked():
             return [PublicEvent("run.parked", metadata={"wake_at": fact.wake_at})]
         case f.RunSuspended():
-            about: dict[str, JsonValue] = {"reason": fact.reason, "report": fact.report}
+            about = {"reason": fact.reason, "report": fact.report}
             return [PublicEvent("run.paused", metadata=about)]
         case f.RunResumed():
             return [PublicEvent("run.resumed")]

@@ -80,6 +80,8 @@ def _told(fact: f.RunFact) -> str:
     match fact:
         case f.RunCompleted():
             return canonical(fact.output)
+        case f.RunContinued():
+            return canonical([fact.input, fact.state])
         case f.RunFailed():
             error = fact.error if isinstance(fact.error, dict) else {}
             return f"{error.get('type')}: {error.get('message')}"

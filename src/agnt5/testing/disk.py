@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from agnt5.events.codec import decode_history
+from agnt5.events.index import last_of_chain
 from agnt5.events.log import Append, Sink, StoredFact
 from agnt5.events.run import facts as f
 from agnt5.events.stores.memory import MemoryLog
@@ -44,6 +45,10 @@ class Disk:
                 self.ended.add(append.stream)
             elif raw.topic == "RunResumed":
                 self.ended.discard(append.stream)
+
+    def is_over(self, run_id: str) -> bool:
+        """Whether a run has ended, or the last one of those that went on in its place."""
+        return last_of_chain(self.log, run_id) in self.ended
 
     def history(self, run_id: str) -> list[tuple[f.RunFact, int]]:
         """The facts of a run with their times, microseconds since the epoch."""

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from agnt5.events.codec import decode_any
 from agnt5.events.entity.facts import ENTITY_FACTS
 from agnt5.events.entity.state import fold as fold_entity
+from agnt5.events.index import last_of_chain
 from agnt5.events.keys import RECOVERY
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import Operation, RunState, fold
@@ -93,13 +94,20 @@ def look_at(world: World) -> Seen:
                 seen.asked[run_id, fact.key] = _asked(fact)
         values = fold(run_id, history).values
         if values:
-            name = "the state of the run" if run_id == RUN else f"the state of child {run_id}"
-            seen.states[name] = canonical(values)
+            seen.states[_state_of(world, run_id)] = canonical(values)
     for stream in world.disk.log.other_streams():
         facts = [decode_any(row) for row in world.disk.log.read(stream)]
         of_entity = [fact for fact in facts if isinstance(fact, ENTITY_FACTS)]
         seen.states[stream] = canonical(fold_entity(of_entity).values)
     return seen
+
+
+def _state_of(world: World, run_id: str) -> str:
+    if run_id == RUN:
+        return "the state of the run"
+    row = world.disk.log.run_row(run_id)
+    went_on = row is not None and row.chain is not None
+    return f"the state of {'the run that went on,' if went_on else 'child'} {run_id}"
 
 
 def canonical(value: object) -> str:
@@ -108,7 +116,7 @@ def canonical(value: object) -> str:
 
 
 def _ending(world: World) -> tuple[Outcome, str]:
-    facts = world.disk.facts(RUN)
+    facts = _of_chain(world)
     effects, events = tuple(world.effects), tuple(facts)
     crashes = len(world.deaths)
     last = facts[-1] if facts else None
@@ -128,8 +136,17 @@ def _ending(world: World) -> tuple[Outcome, str]:
         case f.RunSuspended():
             return Outcome("suspended", last.report, effects, events, crashes), last.reason
         case _:
-            waits = waiting(fold(RUN, world.disk.history(RUN)))
+            live = last_of_chain(world.disk.log, RUN)
+            waits = waiting(fold(live, world.disk.history(live)))
             return Outcome("stuck", waits, effects, events, crashes), ""
+
+
+def _of_chain(world: World) -> list[f.RunFact]:
+    """Everything recorded of the run, and of those that went on in its place."""
+    facts = world.disk.facts(RUN)
+    while facts and isinstance(facts[-1], f.RunContinued):
+        facts += world.disk.facts(facts[-1].successor)
+    return facts
 
 
 def _error(recorded: JsonValue) -> str:

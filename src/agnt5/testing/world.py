@@ -236,12 +236,12 @@ class World:
         if self.disk.appends > MOST_EVENTS or self.loop.jumps > MOST_JUMPS:
             life.end("endless")
             return False
-        if RUN in self.disk.ended and not runtime.is_busy:
+        if self.disk.is_over(RUN) and not runtime.is_busy:
             life.end("ended")
             return False
         due_at = self.loop.next_alarm()
         if not has_alarm or due_at is None or due_at - self.loop.time() > FAR_S:
-            life.end("ended" if RUN in self.disk.ended else "stuck")
+            life.end("ended" if self.disk.is_over(RUN) else "stuck")
             return False
         return True
 

@@ -37,6 +37,7 @@ CANCEL = f.RunCancelRequested(reason="enough")
 COMPLETED = f.RunCompleted(output=1)
 FAILED = f.RunFailed(error={"type": "builtins:ValueError", "message": "no"})
 CANCELLED = f.RunCancelled(reason="enough")
+CONTINUED = f.RunContinued(successor="r1.next", input={"n": 2})
 ERROR = {"type": "builtins:OSError", "message": "down", "args": ["down"]}
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.events.run.spec import (
     CANCELLED,
     COMPLETED,
+    CONTINUED,
     ERROR,
     FAILED,
     NOW,
@@ -46,6 +47,7 @@ HISTORIES = {
     Phase.COMPLETED: (QUEUED, STARTED, *OPEN, COMPLETED),
     Phase.FAILED: (QUEUED, STARTED, *OPEN, FAILED),
     Phase.CANCELLED: (QUEUED, STARTED, *OPEN, CANCELLED),
+    Phase.CONTINUED: (QUEUED, STARTED, *OPEN, CONTINUED),
 }
 REFUSED = "refused"
 NEW = (Phase.NEW,)
@@ -90,9 +92,14 @@ TABLE = [
     (c.SuspendRun("why", "report", "d1"), "", "RunSuspended", "RunSuspended", ""),
     (c.ResumeRun("d2"), "", "", "RunResumed StepFailed", ""),
     (c.CompleteRun(1), "", "RunCompleted", "", ""),
+    (c.ContinueRun(1, {}), "", "RunContinued", "", ""),
     (c.FailRun(ERROR), "", "RunFailed", "", ""),
     (c.CancelRun(), "", "RunCancelled", "", ""),
 ]
+
+
+# What is said from outside to a run that went on is refused, so that it is said to the next one.
+FORWARDED = (c.RequestCancel, c.SendUpdate, c.SendSignal, c.SubmitAnswer)
 
 
 def pairs():
@@ -104,6 +111,7 @@ def pairs():
             Phase.RUNNING: running,
             Phase.SUSPENDED: suspended,
             **dict.fromkeys(ENDS, ended),
+            Phase.CONTINUED: REFUSED if isinstance(command, FORWARDED) else ended,
         }
         for phase, decided in expected.items():
             name = f"{phase.name.lower()}-{type(command).__name__}"

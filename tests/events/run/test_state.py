@@ -170,7 +170,7 @@ def test_signals_wait_in_line():
         "go": deque([received("1"), received("2")]),
         "stop": deque([received("3", "stop")]),
     }
-    assert state.signal_ids == {"1", "2", "3"}
+    assert list(state.signal_ids) == ["1", "2", "3"]
 
 
 def test_a_consumed_signal_leaves_the_line_and_is_known_for_ever():
@@ -180,7 +180,7 @@ def test_a_consumed_signal_leaves_the_line_and_is_known_for_ever():
     assert state.settled == {"s": False}
     state = running(received("1"), awaited("s"), consumed).state
     assert state.signals == {}
-    assert state.signal_ids == {"1"}
+    assert list(state.signal_ids) == ["1"]
 
 
 def test_a_signal_that_is_given_back_is_the_first_in_line():

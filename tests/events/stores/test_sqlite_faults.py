@@ -438,11 +438,11 @@ def test_index_changes_alone_are_checked_on_a_stream_that_was_not_seen_yet(path)
 
 def test_a_damaged_page(path):
     d = Driver(SqliteLog(path))
-    d.put(*(make_append(f"r{n}", 0, 20, make_row(f"r{n}")) for n in range(200)))
+    d.put(*(make_append(f"r{n}", 0, 20, make_row(f"r{n}")) for n in range(400)))
     d.log.close()
     size = path.stat().st_size
     with path.open("r+b") as file:
-        file.seek(size // 4)
+        file.seek(size // 2)  # behind the roots of the tables, which are made first
         file.write(b"\xa5" * (size // 2))
     d = Driver(SqliteLog(path))
     with pytest.raises(StoreCorruptError, match="damaged"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 
 from tests.testing.stores.line_log import FAULTS, LineLog, line_log
@@ -361,6 +361,54 @@ class LetsTwoIn(LineLog):
         fcntl.flock(self.file, fcntl.LOCK_UN)
 
 
+# Streams that begin with the append of another one
+
+
+@mutant
+class ForgetsWhatBegins(LineLog):
+    def parts(self, written):
+        return [each for each in super().parts(written) if "." not in each["stream"]]
+
+
+@mutant
+class BeginsInALineOfItsOwn(LineLog):
+    """A crash between the two lines, or a reader, sees the end without the beginning."""
+
+    faults = replace(FAULTS, strike=lambda log, _: at_the_second_write(log))
+
+    def commit(self, change):
+        if change["kind"] != "appends":
+            super().commit(change)
+            return
+        for append in change["appends"]:
+            super().commit({"kind": "appends", "appends": [append]})
+
+
+@mutant
+class BeginsWhatIsThere(LineLog):
+    def refuse(self, append, tails, names):
+        begins, append.begins = append.begins, None
+        try:
+            return super().refuse(append, tails, names)
+        finally:
+            append.begins = begins
+
+
+@mutant
+class TakesAnyRunOfAChain(LineLog):
+    def last_of_chain(self, chain):
+        return next((row for row in self.sorted_rows() if row.chain == chain), None)
+
+
+@mutant
+class CollectsWhatIsInUse(LineLog):
+    def collect(self):
+        for facts in self.streams.values():
+            if len(facts) > 1:
+                facts[0] = replace(facts[0], state=b"gone")
+        return super().collect()
+
+
 # Trouble
 
 
@@ -389,3 +437,109 @@ class KeepsLeasesInMemory(LineLog):
             self.apply(change)
         else:
             super().commit(change)
+
+
+# Forgetting, and looking at everything
+
+
+@mutant
+class ForgetsTheFactsOnly(LineLog):
+    def apply(self, change):
+        rows = dict(self.rows)
+        super().apply(change)
+        if change["kind"] == "forget":
+            self.rows = rows
+
+
+@mutant
+class ForgetsWhatHasGoneOn(LineLog):
+    def ends(self, removal):
+        return removal.stream in self.streams
+
+
+@mutant
+class TakesKeysOfOthersAlong(LineLog):
+    def forget(self, removals):
+        gone = super().forget(removals)
+        for removal in removals:
+            for scope in removal.keys if removal.stream in gone else ():
+                self.keys.pop(scope, None)
+        return gone
+
+
+@mutant
+class LeavesKeysOfTheForgotten(LineLog):
+    def forget(self, removals):
+        return super().forget([replace(each, keys=()) for each in removals])
+
+
+@mutant
+class UsesPositionsTwice(LineLog):
+    """Counts from the last fact that is left."""
+
+    def forget(self, removals):
+        gone = super().forget(removals)
+        left = [fact.position for facts in self.streams.values() for fact in facts]
+        self.highest = max(left, default=0)
+        return gone
+
+
+@mutant
+class ForgetsUntilItIsOpenedAgain(LineLog):
+    def commit(self, change):
+        if change["kind"] == "forget":
+            self.apply(change)
+        else:
+            super().commit(change)
+
+
+@mutant
+class ForgetsWithAStaleEpoch(LineLog):
+    def forget(self, removals):
+        self.lease = self.leases[STORE_SCOPE]
+        return super().forget(removals)
+
+
+@mutant
+class SaysThatAllAreGone(LineLog):
+    def forget(self, removals):
+        super().forget(removals)
+        return [each.stream for each in removals]
+
+
+@mutant
+class EndsTooEarly(LineLog):
+    def ended(self, before, **wanted):
+        return super().ended(before + 1, **wanted)
+
+
+@mutant
+class ViewsWhatComesLater(LineLog):
+    """The facts of the moment at which they are read, not of the one at which one looked."""
+
+    @contextmanager
+    def view(self):
+        log = self
+
+        class Late:
+            def __getattr__(self, name):
+                with LineLog.view(log) as view:
+                    return getattr(view, name)
+
+        yield Late()
+
+
+@mutant
+class ViewsRowsOnly(LineLog):
+    def view(self):
+        with super().view() as view:
+            view._keys = {}
+            return nullcontext(view)
+
+
+@mutant
+class ViewsNoOtherStreams(LineLog):
+    def view(self):
+        with super().view() as view:
+            view._facts = [fact for fact in view._facts if not fact.stream.startswith("$")]
+            return nullcontext(view)

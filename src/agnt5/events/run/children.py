@@ -8,6 +8,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState
+from agnt5.events.run.succession import RunContinuedError
 from agnt5.exceptions import ChildCancelledError
 from agnt5.payloads import encode_error
 
@@ -58,7 +59,8 @@ def owes(state: RunState) -> bool:
     """Whether a run that has ended owes others something: a report, a start, a request to stop."""
     if not state.is_finished or state.queued is None:
         return False
-    is_child = state.queued.parent_run_id is not None
+    # The parent of a run that went on hears of the end of the last one.
+    is_child = state.queued.parent_run_id is not None and state.successor is None
     return is_child or bool(unwanted(state) or left_alone(state))
 
 
@@ -69,12 +71,18 @@ def owed_children(state: RunState) -> Sequence[e.RunEffect]:
 
 
 def report_of(terminal: f.Terminal, key: str, child_run_id: str) -> c.ReportChild:
-    """What the end of a child means for the call that waits for it."""
+    """What the end of a child means for the call that waits for it.
+
+    Raises:
+        RunContinuedError: When it is no end: the child went on as another run.
+    """
     match terminal:
         case f.RunCompleted():
             return c.ReportChild(key, "completed", terminal.output)
         case f.RunFailed():
             return c.ReportChild(key, "failed", None, terminal.error)
+        case f.RunContinued():
+            raise RunContinuedError(child_run_id, terminal.successor)
         case f.RunCancelled():
             error = encode_error(ChildCancelledError(child_run_id, terminal.reason))
             return c.ReportChild(key, "cancelled", None, error)

@@ -255,6 +255,15 @@ class CompleteRun:
 
 
 @dataclass(slots=True)
+class ContinueRun:
+    """The body wants to go on as a new run."""
+
+    input: JsonValue
+    state: dict[str, JsonValue]
+    version_label: str | None = None
+
+
+@dataclass(slots=True)
 class FailRun:
     """The body has raised."""
 
@@ -292,6 +301,7 @@ RunCommand = (
     | SuspendRun
     | ResumeRun
     | CompleteRun
+    | ContinueRun
     | FailRun
     | CancelRun
 )

@@ -127,6 +127,8 @@ def _end_of(end: f.Terminal | c.RunCommand) -> JsonValue:
     match end:
         case f.RunCompleted() | c.CompleteRun():
             return {"completed": end.output}
+        case f.RunContinued() | c.ContinueRun():
+            return {"continued": end.input}
         case f.RunFailed() | c.FailRun():
             return {"failed": without_traceback(end.error)}
         case _:

@@ -24,6 +24,7 @@ from agnt5.events.run.questions import request_input, submit_answer
 from agnt5.events.run.recovery import is_unknown, must_verify, recover
 from agnt5.events.run.signals import request_signal, send_signal
 from agnt5.events.run.state import OpPhase, Phase, RunState, is_waiting
+from agnt5.events.run.succession import continue_run, refuse_letter
 from agnt5.events.run.updates import answer_update, send_update
 from agnt5.exceptions import RunNotFoundError
 
@@ -39,7 +40,10 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
     Raises:
         InvalidInputError: When the command is refused.
         RunNotFoundError: When there is no such run.
+        RunContinuedError: When it was said to a run that went on as another one.
     """
+    if state.is_finished:
+        refuse_letter(state, command)
     if state.phase is Phase.NEW and not isinstance(command, c.QueueRun):
         msg = f"there is no run {state.run_id!r} in this store"
         raise RunNotFoundError(msg)
@@ -95,6 +99,8 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             return life.resume_run(state, command)
         case c.CompleteRun():
             return (f.RunCompleted(output=command.output),) if state.is_running else NOTHING
+        case c.ContinueRun():
+            return continue_run(state, command)
         case c.FailRun():
             return life.fail(state, command)
         case c.CancelRun():
@@ -152,8 +158,9 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
         case f.RunSuspended():
             return (e.CloseBody(), e.AnnouncePause())
         case f.RunCompleted() | f.RunFailed() | f.RunCancelled():
-            owed = (e.HandOver(),) if owes(state) else ()
-            return (e.CloseBody(), *owed, e.Announce(fact))
+            return _ended(state, fact)
+        case f.RunContinued():
+            return (*_ended(state, fact), e.BeginSuccessor(fact.successor))
         case (
             f.RunQueued()
             | f.SignalReceived()
@@ -166,6 +173,11 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             return ()
         case _:
             assert_never(fact)
+
+
+def _ended(state: RunState, fact: f.Terminal) -> Sequence[e.RunEffect]:
+    owed = (e.HandOver(),) if owes(state) else ()
+    return (e.CloseBody(), *owed, e.Announce(fact))
 
 
 def _scheduled(fact: f.StepScheduled) -> Sequence[e.RunEffect]:

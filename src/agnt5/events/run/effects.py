@@ -84,6 +84,13 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginSuccessor:
+    """The run that goes on in place of this one is accepted: let it begin when it is its turn."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartBody:
     """Host the body."""
 
@@ -118,6 +125,7 @@ RunEffect = (
     | StartChild
     | CancelChild
     | HandOver
+    | BeginSuccessor
     | CancelAttempt
     | Wake
     | StartBody

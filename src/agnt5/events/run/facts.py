@@ -11,6 +11,7 @@ from agnt5.events.run.life_facts import (
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
+    RunContinued,
     RunFailed,
     RunParked,
     RunQueued,
@@ -63,6 +64,7 @@ __all__ = [
     "RunCancelRequested",
     "RunCancelled",
     "RunCompleted",
+    "RunContinued",
     "RunFact",
     "RunFailed",
     "RunParked",
@@ -103,7 +105,7 @@ Outcome = (
     | ChildFinished
 )
 Note = MarkerRecorded | StateChanged | EventEmitted
-Terminal = RunCompleted | RunFailed | RunCancelled
+Terminal = RunCompleted | RunFailed | RunCancelled | RunContinued
 RunFact = (
     RunQueued
     | RunStarted
@@ -157,4 +159,5 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
     RunCompleted,
     RunFailed,
     RunCancelled,
+    RunContinued,
 )

@@ -38,6 +38,16 @@ class RunQueued(Fact):
     """What started it, when that was a trigger: its type, its event, its delivery."""
     durable: bool = True
     """False: it is kept in memory only, and ends with the process."""
+    continues: str | None = None
+    """The run that went on as this one."""
+    chain: str | None = None
+    """The first run of the chain of runs that went on as one another."""
+    link: int = 0
+    """Its number in the chain: the first one is 0."""
+    state: dict[str, JsonValue] | None = None
+    """With which state it begins: what the run before has left."""
+    known_signals: list[str] | None = None
+    """Ids of signals that the chain has had already: one that comes again is no other signal."""
 
 
 class RunStarted(Fact):
@@ -102,6 +112,21 @@ class RunFailed(Fact):
     attempts: int | None = None
     """Of a function's run: attempts made, counted from 1."""
     max_attempts: int | None = None
+
+
+class RunContinued(Fact):
+    """The run goes on as another run, which begins in the same moment. Terminal."""
+
+    topic: ClassVar[str] = "RunContinued"
+
+    successor: str
+    """The id of the run that goes on."""
+    input: JsonValue
+    """Its input."""
+    version_label: str | None = None
+    """The version of the code that it begins with."""
+    state: dict[str, JsonValue] | None = None
+    """The state that it begins with."""
 
 
 class RunCancelled(Fact):

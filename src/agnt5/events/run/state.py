@@ -25,6 +25,7 @@ from agnt5.events.run.facts import (
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
+    RunContinued,
     RunFact,
     RunFailed,
     RunParked,
@@ -63,6 +64,7 @@ class Phase(IntEnum):
     COMPLETED = 4
     FAILED = 5
     CANCELLED = 6
+    CONTINUED = 7
 
 
 class OpKind(IntEnum):
@@ -141,7 +143,8 @@ class RunState:
     """Received and not yet consumed."""
     consumed: dict[str, SignalReceived] = field(default_factory=dict)
     """What each settled wait for a signal was given."""
-    signal_ids: set[str] = field(default_factory=set)
+    signal_ids: dict[str, None] = field(default_factory=dict)
+    """Ids of the signals that it has had, or the runs that it continues, in order."""
     answers: dict[str, UserReplied | UserInputExpired | None] = field(default_factory=dict)
     """What came of each question, by its key, in the order in which they were asked."""
     children: dict[str, ChildStarted] = field(default_factory=dict)
@@ -160,6 +163,8 @@ class RunState:
     suspension: RunSuspended | None = None
     output: JsonValue = None
     failure: RunFailed | None = None
+    successor: str | None = None
+    """The run that goes on in its place."""
     last_attempts: tuple[int, int] | None = None
     """Of the step that failed last: attempts made, and attempts allowed."""
 
@@ -259,7 +264,7 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
         case MarkerRecorded() | StateChanged() | EventEmitted():
             _note(state, fact)
         case SignalReceived():
-            state.signal_ids.add(fact.signal_id)
+            state.signal_ids[fact.signal_id] = None
             state.signals.setdefault(fact.name, deque()).append(fact)
         case SignalConsumed():
             _consume(state, fact)
@@ -283,12 +288,15 @@ def _evolve_run(
     | RunResumed
     | RunCompleted
     | RunFailed
-    | RunCancelled,
+    | RunCancelled
+    | RunContinued,
     at: int,
 ) -> None:
     match fact:
         case RunQueued():
             state.phase, state.queued, state.created_at = Phase.QUEUED, fact, at
+            state.values.update(fact.state or {})
+            state.signal_ids.update(dict.fromkeys(fact.known_signals or ()))
         case RunStarted():
             state.phase, state.started_at = Phase.RUNNING, at
             state.timeout_us = fact.timeout_us
@@ -309,6 +317,9 @@ def _evolve_run(
         case RunCancelled():
             state.cancel_reason = fact.reason
             _finish(state, Phase.CANCELLED, at)
+        case RunContinued():
+            state.successor = fact.successor
+            _finish(state, Phase.CONTINUED, at)
         case _:
             assert_never(fact)
 

@@ -23,9 +23,17 @@ MOST_CAUGHT_UP = 1000
 """Missed times that one run each is started for, under the policy ``all``; the latest ones."""
 
 
+_PREFIX = f"{NO_RUN}schedule/"
+
+
 def stream_of(workflow: str) -> str:
     """The stream of the schedule of a workflow."""
-    return f"{NO_RUN}schedule/{workflow}"
+    return _PREFIX + workflow
+
+
+def is_schedule_stream(stream: str) -> bool:
+    """Whether a stream is a schedule's."""
+    return stream.startswith(_PREFIX)
 
 
 def decided_upto(last: ScheduleFact) -> int:

@@ -7,20 +7,33 @@ after a restart.
 from __future__ import annotations
 
 import logging
-import threading
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
 
-from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
+from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.log import (
+    Append,
+    Beginning,
+    Collected,
+    LogView,
+    Removal,
+    Sink,
+    StoredFact,
+)
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.memory_index import MemoryIndex
+from agnt5.events.stores.memory_look import MemoryView
+from agnt5.events.stores.memory_vault import MemoryVault
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
 logger = logging.getLogger("agnt5.store")
@@ -31,21 +44,21 @@ class _Event(StoredEvent):
     fact: StoredFact
 
 
-class MemoryLog:
+class MemoryLog(MemoryIndex):
     """The EventLog and Leases ports in memory. Thread-safe."""
 
     def __init__(self, *, owner: str = "memory") -> None:
+        super().__init__()
         self.owner = owner
         self.commits = 0
         self.events_written = 0
         self.recorder = POPOApplicationRecorder()
+        self.vault = MemoryVault(lambda: self._facts)
         self._tails: dict[str, int] = {}
-        self._facts: list[StoredFact] = []  # the one at place n has position n + 1
-        self._runs: dict[str, RunRow] = {}
-        self._keys: dict[str, KeyBinding] = {}
+        self._facts: list[StoredFact] = []  # by position
+        self._highest = 0
         self._leases: dict[str, Lease] = {}
         self._epochs: dict[str, int] = {}
-        self._lock = threading.RLock()
         self._sink: Sink | None = None
         self._waiting: list[Append] = []  # handed over before the start
         self._settled: deque[Sequence[Append]] = deque()
@@ -95,6 +108,30 @@ class MemoryLog:
                 self._runs, self._keys = before
                 raise
 
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys."""
+        with self._lock:
+            if self._closed:
+                raise StoreError("The log in memory is closed.")
+            self._check_lease()
+            gone = [each for each in removals if self._tails.get(each.stream) == each.version]
+            for each in gone:
+                del self._tails[each.stream]
+                self._runs.pop(each.stream, None)
+                for scope in each.keys:
+                    bound = self._keys.get(scope)
+                    if bound is not None and bound.run_id == each.stream:
+                        del self._keys[scope]
+            self._facts = [fact for fact in self._facts if fact.stream in self._tails]
+            # The library's recorder cannot delete, so it begins anew.
+            self.recorder = POPOApplicationRecorder()
+            self.recorder.insert_events([_event_of(fact) for fact in self._facts])
+            return [each.stream for each in gone]
+
+    def collect(self) -> Collected:
+        """There is nothing: payloads are not kept apart from the facts."""
+        return Collected()
+
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch, as on a SQLite store."""
         with self._lock:
@@ -139,7 +176,7 @@ class MemoryLog:
                 raise _again(append.chain.broken, append)
             self._check_lease()
             if self._tails.get(append.stream, 0) == append.after:
-                self._check_keys(append.changes)
+                self._check_new(append)
                 self._insert(append)
             elif not self._is_ours(append):
                 raise VersionConflictError(append.stream, append.after)
@@ -153,14 +190,26 @@ class MemoryLog:
                 f"The log in memory has another owner now (we had epoch {self._lease.epoch})."
             )
 
-    def _check_keys(self, changes: Sequence[IndexChange]) -> None:
-        keys = dict(self._keys)
-        for change in changes:
-            if isinstance(change, KeyBinding):
-                _bind(keys, change)
+    def _check_new(self, append: Append) -> None:
+        """Refuse it, before anything of it is written."""
+        begins = append.begins
+        if begins is not None and begins.stream in self._tails:
+            raise VersionConflictError(append.stream, append.after)
+        more = () if begins is None else begins.changes
+        bindings = [each for each in (*append.changes, *more) if isinstance(each, KeyBinding)]
+        keys = dict(self._keys) if bindings else {}
+        for binding in bindings:
+            _bind(keys, binding)
 
     def _insert(self, append: Append) -> None:
-        position, version = len(self._facts), append.after
+        for key in append.data_keys:
+            self.vault.put(key)
+        self._insert_stream(append, append.after)
+        if append.begins is not None:
+            self._insert_stream(append.begins, 0)
+
+    def _insert_stream(self, append: Append | Beginning, after: int) -> None:
+        position, version = self._highest, after
         events: list[_Event] = []
         for raw in append.facts:
             position, version = position + 1, version + 1
@@ -174,11 +223,12 @@ class MemoryLog:
                 raw.event_id,
                 raw.step,
             )
-            events.append(_Event(append.stream, version, raw.topic, raw.state, fact))
+            events.append(_event_of(fact))
         if events:
             self.recorder.insert_events(events)
             self._tails[append.stream] = version
             self._facts += [event.fact for event in events]
+            self._highest = position
         self.events_written += len(events)
         self._apply(append.changes)
 
@@ -219,8 +269,8 @@ class MemoryLog:
         return None
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
-        return len(self._facts)
+        """The highest position that any fact was given; 0 if there never was one."""
+        return self._highest
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
         """The first facts that are asked for."""
@@ -237,7 +287,10 @@ class MemoryLog:
         )
 
     def _asked(self, query: EventQuery) -> Iterator[StoredFact]:
-        facts = self._facts[query.after : query.upto]
+        facts = self._facts
+        begin = bisect_right(facts, query.after, key=_position_of)
+        end = None if query.upto is None else bisect_right(facts, query.upto, key=_position_of)
+        facts = facts[begin:end]
         for fact in reversed(facts) if query.backward else facts:
             if matches(query, fact, self._runs.get(fact.stream)):
                 yield fact
@@ -251,57 +304,10 @@ class MemoryLog:
         with self._lock:
             return self._keys.pop(scope, None) is not None
 
-    def run_row(self, run_id: str) -> RunRow | None:
-        """The run's row, or None."""
-        return self._runs.get(run_id)
-
-    def key_binding(self, scope: str) -> KeyBinding | None:
-        """The run that an idempotency key names, or None."""
-        return self._keys.get(scope)
-
-    def runnable(self) -> list[RunRow]:
-        """Runs that must be in memory, in id order."""
-        return [
-            row
-            for row in self._sorted()
-            if not row.parked and row.status in UNFINISHED and row.status != "suspended"
-        ]
-
-    def suspended(self) -> list[str]:
-        """Ids of suspended runs, in id order."""
-        return [row.run_id for row in self._sorted() if row.status == "suspended"]
-
-    def owing(self) -> list[str]:
-        """Ids of runs that have ended and may owe other runs a report, in id order."""
-        return [row.run_id for row in self._sorted() if row.owes]
-
-    def due(self, now: int) -> list[str]:
-        """Ids of parked, unfinished runs whose ``wake_at`` has come, the earliest first."""
-        return [run_id for wake_at, run_id in self._wakes() if wake_at <= now]
-
-    def next_wake(self, after: int = 0) -> int | None:
-        """The earliest ``wake_at`` later than ``after`` of any parked, unfinished run."""
-        return next((wake_at for wake_at, _ in self._wakes() if wake_at > after), None)
-
-    def list_runs(
-        self,
-        *,
-        status: str | None = None,
-        component: str | None = None,
-        parent_run_id: str | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> list[RunRow]:
-        """Rows, the newest (greatest id) first."""
-        rows = [
-            row
-            for row in reversed(self._sorted())
-            if status in (None, row.status)
-            and component in (None, row.component)
-            and parent_run_id in (None, row.parent_run_id)
-            and (before is None or row.run_id < before)
-        ]
-        return rows[:limit]
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment."""
+        with self._lock:
+            return nullcontext(MemoryView(self._facts, self._runs, self._keys))
 
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""
@@ -317,16 +323,12 @@ class MemoryLog:
         """The lease that stands, or None."""
         return self._leases.get(scope)
 
-    def _sorted(self) -> list[RunRow]:
-        with self._lock:
-            return sorted(self._runs.values(), key=lambda row: row.run_id)
 
-    def _wakes(self) -> list[tuple[int, str]]:
-        return sorted(
-            (row.wake_at, row.run_id)
-            for row in self._sorted()
-            if row.parked and row.wake_at is not None and row.status in UNFINISHED
-        )
+_position_of = attrgetter("position")
+
+
+def _event_of(fact: StoredFact) -> _Event:
+    return _Event(fact.stream, fact.version, fact.topic, fact.state, fact)
 
 
 def _bind(keys: dict[str, KeyBinding], binding: KeyBinding) -> None:

@@ -10,17 +10,21 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Sink, StoredFact
+from agnt5.events.log import Append, Collected, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import Cell, EventQuery, SqlAnswer
 from agnt5.events.stores.sqlite_ask import ask_sqlite
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD
+from agnt5.events.stores.sqlite_chain import begin_chain
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
+from agnt5.events.stores.sqlite_evidence import Evidence, sign_last
 from agnt5.events.stores.sqlite_lock import StoreLock
+from agnt5.events.stores.sqlite_look import look
 from agnt5.events.stores.sqlite_reader import Reader
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
 from agnt5.events.stores.sqlite_schema import (
@@ -31,6 +35,7 @@ from agnt5.events.stores.sqlite_schema import (
     make_folder,
     migrate,
 )
+from agnt5.events.stores.sqlite_vault import SqliteVault, scrub
 from agnt5.events.stores.sqlite_writer import Writer
 from agnt5.exceptions import (
     ConfigurationError,
@@ -38,6 +43,7 @@ from agnt5.exceptions import (
     StoreReadOnlyError,
     StoreSchemaError,
 )
+from agnt5.signing import HashChain
 
 T = TypeVar("T")
 
@@ -46,7 +52,7 @@ _DURABILITIES = ("full", "process")
 _not_ours: list[object] = []
 
 
-class SqliteLog:
+class SqliteLog(Evidence):
     """The EventLog and Leases ports on one file. Opening it takes the store for this process."""
 
     def __init__(
@@ -57,6 +63,8 @@ class SqliteLog:
         owner: str | None = None,
         readonly: bool = False,
         create: bool = True,
+        blob_threshold: int = BLOB_THRESHOLD,
+        chain: HashChain | None = None,
     ) -> None:
         """Open the file, and create it unless it is there.
 
@@ -66,6 +74,9 @@ class SqliteLog:
             owner: Who we are, for the lease table and for error texts.
             readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
             create: False: it must be there.
+            blob_threshold: Facts of more bytes keep their long payloads apart, once each.
+            chain: Begin a hash chain, or go on with it as said here. One that was begun goes on in
+                any case.
         """
         if durability not in _DURABILITIES:
             raise ConfigurationError(
@@ -79,20 +90,22 @@ class SqliteLog:
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
         looked = _look_mode(self.path, readonly=readonly) if readonly or not create else ""
-        self._mode = mode = looked if readonly else "rw"
+        mode = self._mode = looked if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
-        self._committer = Committer(self.path, durability, self._recorder)
+        self._committer = Committer(self.path, durability, self._recorder, threshold=blob_threshold)
         if not readonly:
-            self._open()
+            self._open(chain)
 
-    def _open(self) -> None:
+    def _open(self, chain: HashChain | None) -> None:
         make_folder(self.path)
         self._lock = StoreLock(self.path)
         try:
             make_file(self.path)
             migrate(self._committer.connection, self.path)
             self._committer.claim(STORE_SCOPE, self.owner, adopt=True)
+            scrub(self._committer)
+            self._committer.chain = begin_chain(self._committer.connection, chain)
         except sqlite3.Error as error:
             self._abort()
             raise translate(error, self.path) from error
@@ -105,6 +118,11 @@ class SqliteLog:
         self._committer.close()
         if self._lock is not None:
             self._lock.release()
+
+    @property
+    def is_readonly(self) -> bool:
+        """Whether it was opened only to look."""
+        return self._writer is None
 
     @property
     def commits(self) -> int:
@@ -121,6 +139,11 @@ class SqliteLog:
         """The library's view of the log, to read notifications from. Do not insert with it."""
         self._check_process()
         return self._recorder
+
+    @property
+    def vault(self) -> SqliteVault:
+        """The data keys of an encrypted store."""
+        return SqliteVault(self._reading(), self._committer, self._call)
 
     # Writing
 
@@ -140,6 +163,17 @@ class SqliteLog:
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Drop every index row and write these, in one transaction."""
         self._call(lambda: self._committer.rebuild(rows))
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys, in one transaction."""
+        return self._call(lambda: self._committer.forget(removals))
+
+    def collect(self) -> Collected:
+        """Drop the blobs that no fact uses any more, in short transactions beside the appends."""
+        found = Collected()
+        while (some := self._call(self._committer.collect)).blobs:
+            found = Collected(found.blobs + some.blobs, found.size + some.size)
+        return found
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch.
@@ -161,6 +195,7 @@ class SqliteLog:
         self._closed = True
         if self._writer is not None:
             self._writer.close()
+            sign_last(self._committer)
             with suppress(sqlite3.Error):  # the lock decides; the lease is for those who look
                 self._committer.release()
         self._recorder.datastore.close()
@@ -186,7 +221,7 @@ class SqliteLog:
         return self._reading().last(stream)
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
+        """The highest position that any fact was given; 0 if there never was one."""
         return self._reading().position()
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
@@ -200,6 +235,10 @@ class SqliteLog:
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return self._reading().run_row(run_id)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        return self._reading().last_of_chain(chain)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""
@@ -237,6 +276,18 @@ class SqliteLog:
         """Rows, the newest (greatest id) first."""
         return self._reading().list_runs(status, component, parent_run_id, limit, before)
 
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs with a ``finished_at`` before a time, in id order."""
+        return self._reading().ended(before, component, status, after, limit)
+
     def run_ids(self) -> list[str]:
         """Every stream of the log, in id order."""
         return self._reading().run_ids()
@@ -244,6 +295,11 @@ class SqliteLog:
     def other_streams(self) -> list[str]:
         """Every stream that is no run's, in order."""
         return self._reading().other_streams()
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at everything as of one moment."""
+        self._reading()
+        return look(self.path, self._mode)
 
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""
@@ -272,6 +328,7 @@ class SqliteLog:
         return self._writer
 
     def _call(self, work: Callable[[], T]) -> T:
+        """Do something on the write connection, between two groups of appends."""
         answer: list[T] = []
         try:
             self._writing().call(lambda: answer.append(work()))

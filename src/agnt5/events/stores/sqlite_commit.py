@@ -15,8 +15,11 @@ from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
-from agnt5.events.log import Append, Chain
+from agnt5.events.log import Append, Beginning, Chain, Collected, Removal
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD, Blobs, collect_some
+from agnt5.events.stores.sqlite_chain import ChainWriter
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
+from agnt5.events.stores.sqlite_keys import keep_keys
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
 from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
@@ -37,6 +40,9 @@ _RELEASE = "UPDATE leases SET owner='' WHERE scope=? AND owner=? AND epoch=?"
 _STANDS = "SELECT 1 FROM leases WHERE scope=? AND owner=? AND epoch=?"
 _TAIL = "SELECT coalesce(max(originator_version), 0) FROM stored_events WHERE originator_id=?"
 _EVENT_ID = "SELECT event_id FROM stored_events WHERE originator_id=? AND originator_version=?"
+
+_FORGET = ("DELETE FROM stored_events WHERE originator_id=?", "DELETE FROM runs WHERE run_id=?")
+_GIVE_UP = "DELETE FROM idempotency_keys WHERE scope=? AND run_id=?"
 
 _run_values = attrgetter(*RUN_COLUMNS)
 
@@ -62,8 +68,11 @@ _FAULTS = (
 class Committer:
     """The write connection. Used by one thread at a time."""
 
-    def __init__(self, path: str, durability: str, recorder: Recorder) -> None:
-        self._path = path
+    def __init__(
+        self, path: str, durability: str, recorder: Recorder, *, threshold: int = BLOB_THRESHOLD
+    ) -> None:
+        self.path = path
+        self._threshold = threshold
         self._durability = durability
         self._recorder = recorder
         self._lease: Lease | None = None
@@ -73,6 +82,7 @@ class Committer:
         # Of the group that is being tried: who lost, and who was new to the log and so proves it.
         self._losers: dict[Append, StoreError] = {}
         self._new: list[Append] = []
+        self.chain: ChainWriter | None = None
         self.commits = 0
         self.events_written = 0
 
@@ -80,7 +90,7 @@ class Committer:
     def connection(self) -> sqlite3.Connection:
         """The write connection, opened again if it had to be dropped."""
         if self._connection is None:
-            self._connection = connect(self._path, durability=self._durability)
+            self._connection = connect(self.path, durability=self._durability)
         return self._connection
 
     def close(self) -> None:
@@ -103,6 +113,8 @@ class Committer:
             tails = self._commit_each(batch)
         self._count(batch)
         self._remember(tails, self._losers)
+        if self.chain is not None:
+            self.chain.committed()
         return self._settled()
 
     def landed(self, batch: Sequence[Append]) -> dict[Append, StoreError] | None:
@@ -119,6 +131,8 @@ class Committer:
             return None
         self._count(batch)
         self._tails.clear()
+        if self.chain is not None:
+            self.chain.doubt()
         return self._settled()
 
     def _settled(self) -> dict[Append, StoreError]:
@@ -128,11 +142,11 @@ class Committer:
 
     def _count(self, batch: Sequence[Append]) -> None:
         self.commits += 1
-        self.events_written += sum(len(each.facts) for each in batch if each not in self._losers)
+        self.events_written += sum(map(_size, (e for e in batch if e not in self._losers)))
 
     def claim(self, scope: str, owner: str, *, adopt: bool) -> Lease:
         """Give the scope to the owner under a new epoch; ``adopt`` it as the one we write under."""
-        with self._transaction(fenced=not adopt) as connection:
+        with self.transaction(fenced=not adopt) as connection:
             connection.execute(_CLAIM, (scope, owner))
             sql = "SELECT epoch FROM leases WHERE scope=?"
             lease = Lease(scope, owner, int(connection.execute(sql, (scope,)).fetchone()[0]))
@@ -144,18 +158,43 @@ class Committer:
         """Give up a lease, or the one we write under. The epoch stays: it only ever grows."""
         lease = lease or self._lease
         if lease is not None:
-            with self._transaction(fenced=False) as connection:
+            with self.transaction(fenced=False) as connection:
                 connection.execute(_RELEASE, (lease.scope, lease.owner, lease.epoch))
+
+    def collect(self) -> Collected:
+        """Drop some blobs that no fact uses any more, in one short transaction."""
+        with self.transaction() as connection:
+            return collect_some(connection)
 
     def rebuild(self, changes: Sequence[IndexChange]) -> None:
         """Replace every index row, in one transaction."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("DELETE FROM runs")
             connection.execute("DELETE FROM idempotency_keys")
             _write_changes(connection, changes)
 
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys, in one transaction."""
+        with self.transaction() as connection:
+            gone = [each for each in removals if each.version and self._ends(each)]
+            if self.chain is not None:
+                self.chain.begin()
+                self.chain.forgotten(connection, gone)
+            for each in gone:
+                for statement in _FORGET:
+                    connection.execute(statement, (each.stream,))
+                connection.executemany(_GIVE_UP, [(scope, each.stream) for scope in each.keys])
+        if self.chain is not None:
+            self.chain.committed()
+        for each in gone:
+            self._tails.pop(each.stream, None)
+        return [each.stream for each in gone]
+
+    def _ends(self, removal: Removal) -> bool:
+        return self._tail(removal.stream) == removal.version
+
     @contextmanager
-    def _transaction(self, *, fenced: bool = True) -> Generator[sqlite3.Connection, None, None]:
+    def transaction(self, *, fenced: bool = True) -> Generator[sqlite3.Connection, None, None]:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -166,6 +205,16 @@ class Committer:
         except BaseException:
             self._roll_back(connection)
             raise
+
+    @contextmanager
+    def _chained_transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """A transaction of appends; at its end a head of the chain is signed, if one is due."""
+        with self.transaction() as connection:
+            if self.chain is not None:
+                self.chain.begin()
+            yield connection
+            if self.chain is not None:
+                self.chain.sign_if_due(connection)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         # A failed COMMIT may leave its transaction open, and then every later BEGIN would fail.
@@ -182,7 +231,7 @@ class Committer:
         values = (lease.scope, lease.owner, lease.epoch) if lease else (STORE_SCOPE, "", 0)
         if connection.execute(_STANDS, values).fetchone() is None:
             raise StaleEpochError(
-                f"{self._path} has another owner now (we had epoch {values[2]}). Nothing more is "
+                f"{self.path} has another owner now (we had epoch {values[2]}). Nothing more is "
                 f"written from here. End this process, or open the store again."
             )
 
@@ -190,19 +239,33 @@ class Committer:
         tails: dict[str, int] = {}
         facts: list[SqlValue] = []
         changes: list[IndexChange] = []
-        with self._transaction() as connection:
+        blobs = Blobs(self._threshold)
+        with self._chained_transaction() as connection:
             for append in batch:
                 stream, version = append.stream, append.after
                 if stream not in tails:
                     tails[stream] = self._known_tail(append)
                 if tails[stream] != version:
                     raise _DoubtError
-                tails[stream] = _add_facts(facts, append)
+                tails[stream] = _add_facts(facts, append, blobs)
                 changes += append.changes
-            self._recorder.insert_facts(connection, facts)
+                if append.begins is not None:
+                    # If it is there, UNIQUE will tell.
+                    tails[append.begins.stream] = _add_facts(facts, append.begins, blobs)
+                    changes += append.begins.changes
+                if append.data_keys:
+                    keep_keys(connection, append.data_keys)
+            self._insert(connection, facts)
+            blobs.write(connection)
             _write_changes(connection, changes)
             self._new = list(batch)
         return tails
+
+    def _insert(self, connection: sqlite3.Connection, facts: Sequence[SqlValue]) -> None:
+        if self.chain is None:
+            self._recorder.insert_facts(connection, facts)
+        else:
+            self.chain.insert(connection, facts)
 
     def _known_tail(self, append: Append) -> int:
         known = self._tails.get(append.stream)
@@ -217,7 +280,7 @@ class Committer:
     def _commit_each(self, batch: Sequence[Append]) -> dict[str, int]:
         tails: dict[str, int] = {}
         broken: dict[Chain, StoreError] = {}
-        with self._transaction() as connection:
+        with self._chained_transaction() as connection:
             for append in batch:
                 error = broken.get(append.chain)
                 if error is not None:
@@ -228,6 +291,8 @@ class Committer:
                     self._losers[append] = broken[append.chain] = error
                 else:
                     tails[append.stream] = append.after + len(append.facts)
+                    if append.begins is not None:
+                        tails[append.begins.stream] = len(append.begins.facts)
         return tails
 
     def _try(self, connection: sqlite3.Connection, append: Append) -> StoreError | None:
@@ -237,6 +302,8 @@ class Committer:
         except _FAULTS as error:
             connection.execute("ROLLBACK TO one")
             connection.execute("RELEASE one")
+            if self.chain is not None:
+                self.chain.take_back(append)
             return _blame(error, append)
         connection.execute("RELEASE one")
         return None
@@ -248,9 +315,16 @@ class Committer:
                 return
             raise VersionConflictError(append.stream, append.after)
         facts: list[SqlValue] = []
-        _add_facts(facts, append)
-        self._recorder.insert_facts(connection, facts)
-        _write_changes(connection, append.changes, one_by_one=True)
+        blobs = Blobs(self._threshold)
+        _add_facts(facts, append, blobs)
+        changes = append.changes
+        if append.begins is not None:
+            _add_facts(facts, append.begins, blobs)
+            changes = (*changes, *append.begins.changes)
+        keep_keys(connection, append.data_keys)
+        self._insert(connection, facts)
+        blobs.write(connection)
+        _write_changes(connection, changes, one_by_one=True)
         self._new.append(append)
 
     def _is_ours(self, append: Append) -> bool:
@@ -268,12 +342,20 @@ class Committer:
             self._tails = dict(islice(self._tails.items(), _TAILS // 2, None))
 
 
-def _add_facts(values: list[SqlValue], append: Append) -> int:
+def _size(append: Append) -> int:
+    return len(append.facts) + (len(append.begins.facts) if append.begins else 0)
+
+
+def _add_facts(values: list[SqlValue], append: Append | Beginning, blobs: Blobs) -> int:
     """Append the columns of the facts; answer the version of the last one."""
-    stream, version = append.stream, append.after
+    stream, version = append.stream, append.after if isinstance(append, Append) else 0
+    most = blobs.threshold
     for fact in append.facts:
         version += 1
-        values += (stream, version, fact.topic, fact.state, fact.event_id, fact.at, fact.step)
+        state: SqlValue = fact.state
+        if len(fact.state) > most:
+            state = blobs.take(stream, version, fact.state)
+        values += (stream, version, fact.topic, state, fact.event_id, fact.at, fact.step)
     return version
 
 

@@ -15,10 +15,19 @@ from agnt5.events.index import NO_RUN, KeyBinding, RunRow
 from agnt5.events.leases import Lease
 from agnt5.events.log import StoredFact
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.sqlite_blobs import (
+    FETCH,
+    as_parameter,
+    digests_in,
+    fetched,
+    missing_text,
+    restored,
+)
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_query import add_functions, counted, selected
 from agnt5.events.stores.sqlite_recorder import SqlValue
 from agnt5.events.stores.sqlite_schema import (
+    IS_LAST,
     IS_OWING,
     IS_RUNNABLE,
     IS_SUSPENDED,
@@ -116,28 +125,29 @@ class Reader:
     ) -> list[StoredFact]:
         """Facts with ``after < version <= upto``, in order."""
         upto = _MAX_INT if upto is None else upto
-        return _facts(self.rows(_READ, (stream, after, upto, -1 if limit is None else limit)))
+        return self._facts(_READ, (stream, after, upto, -1 if limit is None else limit))
 
     def read_many(self, streams: Sequence[str]) -> dict[str, list[StoredFact]]:
         """Whole streams, as of one moment."""
         found: dict[str, list[StoredFact]] = {stream: [] for stream in streams}
-        for fact in _facts(self.rows(_READ_MANY, (orjson.dumps(list(found)).decode(),))):
+        for fact in self._facts(_READ_MANY, (orjson.dumps(list(found)).decode(),)):
             found[fact.stream].append(fact)
         return found
 
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
-        return next(iter(_facts(self.rows(_LAST, (stream,)))), None)
+        return next(iter(self._facts(_LAST, (stream,))), None)
 
     def position(self) -> int:
-        """The position of the last fact; 0 for an empty log."""
-        last = self.rows("SELECT max(rowid) FROM stored_events")[0][0]
-        return int(last or 0)
+        """The highest position that any fact was given; 0 if there never was one."""
+        # Not max(rowid): what was forgotten counts.
+        found = self.rows("SELECT seq FROM sqlite_sequence WHERE name='stored_events'")
+        return int(found[0][0] or 0) if found else 0
 
     def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
         """The first facts that are asked for."""
         sql, parameters = selected(query, limit)
-        return _facts(self.rows(_FACT + sql, parameters))
+        return self._facts(_FACT + sql, parameters)
 
     def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
         """How many facts are asked for, by one of ``GROUPS``."""
@@ -145,9 +155,38 @@ class Reader:
         named = {None if by is None else row[0]: int(row[1] or 0) for row in found if row[1]}
         return {None if name is None else str(name): number for name, number in named.items()}
 
+    def _facts(self, sql: str, parameters: Sequence[SqlValue]) -> list[StoredFact]:
+        facts = list(starmap(_Unfrozen, self.rows(sql, parameters)))
+        shrunk = [fact for fact in facts if fact.state.__class__ is str]
+        if shrunk and not self._fill(shrunk):
+            # Whoever removes runs may have done so since: then they are not found again.
+            facts = list(starmap(_Unfrozen, self.rows(sql, parameters)))
+            self._fill([fact for fact in facts if fact.state.__class__ is str])
+        for fact in facts:  # the same slots, so the same layout
+            fact.__class__ = StoredFact  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+        return cast("list[StoredFact]", facts)
+
+    def _fill(self, shrunk: Sequence[_Unfrozen]) -> bool:
+        """Put the long payloads back; whether all of them were there."""
+        texts = [str(fact.state) for fact in shrunk]
+        contents = fetched(self.rows(FETCH, (as_parameter(digests_in(texts)),)))
+        is_whole = True
+        for fact, text in zip(shrunk, texts, strict=True):
+            try:
+                fact.state = restored(text, contents)
+            except KeyError as missing:
+                fact.state = missing_text(str(missing.args[0]))
+                is_whole = False
+        return is_whole
+
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return next(iter(_run_rows(self.rows(_RUN + "WHERE run_id=?", (run_id,)))), None)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None."""
+        found = self.rows(f"{_RUN}WHERE chain=? AND {IS_LAST}", (chain,))
+        return next(iter(_run_rows(found)), None)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None."""
@@ -202,6 +241,22 @@ class Reader:
         sql = f"{_RUN}{'WHERE ' + where if where else ''} ORDER BY run_id DESC LIMIT ?"
         return _run_rows(self.rows(sql, (*(value for _, value in given), limit)))
 
+    def ended(
+        self, before: int, component: str | None, status: str | None, after: str, limit: int
+    ) -> list[RunRow]:
+        """Rows of runs that ended before a time, in id order."""
+        # By the key: no sort, and no other index that each end of a run would have to pay for.
+        sql, values = f"{_RUN}WHERE finished_at<? AND run_id>?", list[SqlValue]([before, after])
+        for column, value in (("component", component), ("status", status)):
+            if value is not None:
+                sql += f" AND {column}=?"
+                values.append(value)
+        return _run_rows(self.rows(f"{sql} ORDER BY run_id LIMIT ?", (*values, limit)))
+
+    def run_rows(self, after: str, limit: int) -> list[RunRow]:
+        """A page of every row, in id order."""
+        return _run_rows(self.rows(_RUN + "WHERE run_id>? ORDER BY run_id LIMIT ?", (after, limit)))
+
     def run_ids(self) -> list[str]:
         """Every run that the log has a stream of, in id order."""
         return [stream for stream in self._streams() if not stream.startswith(NO_RUN)]
@@ -222,17 +277,10 @@ class _Unfrozen:
     version: int
     position: int
     topic: str
-    state: bytes
+    state: bytes | str
     at: int
     event_id: str
     step: str | None
-
-
-def _facts(rows: Iterable[Row]) -> list[StoredFact]:
-    facts = list(starmap(_Unfrozen, rows))
-    for fact in facts:  # the same slots, so the same layout
-        fact.__class__ = StoredFact  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    return cast("list[StoredFact]", facts)
 
 
 def _run_rows(rows: Iterable[Row]) -> list[RunRow]:

@@ -10,8 +10,9 @@ import sqlite3
 from urllib.parse import quote
 
 from agnt5.events.index import UNFINISHED
+from agnt5.events.stores.sqlite_blobs import TABLES
 from agnt5.events.stores.sqlite_errors import code_of, translate, translate_os
-from agnt5.events.stores.sqlite_views import INDEX, VIEWS
+from agnt5.events.stores.sqlite_views import INDEX, NAMES, VIEWS
 from agnt5.exceptions import StoreCorruptError, StoreError, StoreSchemaError
 
 BUSY_MS = 500
@@ -28,6 +29,8 @@ def _words(statuses: tuple[str, ...]) -> str:
 IS_RUNNABLE = f"parked=0 AND status IN {_words(_RUNNABLE)}"
 IS_SUSPENDED = "status='suspended'"
 IS_OWING = "owes=1"
+IS_LAST = "chain IS NOT NULL AND continued_to IS NULL"
+IS_UNSCRUBBED = "shredded_at IS NOT NULL AND is_scrubbed=0"
 IS_WAITING = f"parked=1 AND wake_at IS NOT NULL AND status IN {_words(UNFINISHED)}"
 
 EVENT_COLUMNS = (
@@ -57,6 +60,8 @@ RUN_COLUMNS = (
     "owes",
     "queue",
     "priority",
+    "continued_to",
+    "chain",
 )
 
 EVENTS_TABLE = (
@@ -103,7 +108,44 @@ _V2 = (
 
 _V3 = (INDEX, *VIEWS)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
+_V4 = (
+    # The views tell of the columns that are new.
+    *(f"DROP VIEW IF EXISTS {name}" for name in NAMES),
+    "ALTER TABLE runs ADD COLUMN continued_to TEXT",
+    "ALTER TABLE runs ADD COLUMN chain TEXT",
+    f"CREATE INDEX runs_chains ON runs(chain) WHERE {IS_LAST}",
+    *TABLES,
+    *VIEWS,
+)
+
+_DATA_KEYS = (
+    # What is wrapped never moves to another page as long as rows are only added at the end, so that
+    # no copy of it is left behind when it is overwritten.
+    "CREATE TABLE data_keys (n INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+    "subject TEXT, master TEXT NOT NULL, wrapped BLOB NOT NULL, created_at INTEGER NOT NULL, "
+    "shredded_at INTEGER, is_scrubbed INTEGER NOT NULL DEFAULT 0)"
+)
+_CHAIN_BEGUN = (
+    "CREATE TABLE chain_begun (n INTEGER PRIMARY KEY CHECK (n=1), at INTEGER NOT NULL, "
+    "position INTEGER NOT NULL)"
+)
+_CHAIN_HEADS = (
+    "CREATE TABLE chain_heads (seq INTEGER PRIMARY KEY, position INTEGER NOT NULL, "
+    "body BLOB NOT NULL, signer TEXT NOT NULL, signature BLOB NOT NULL)"
+)
+
+_V5 = (
+    _DATA_KEYS,
+    "CREATE INDEX data_keys_subject ON data_keys(subject, n)",
+    "CREATE INDEX data_keys_master ON data_keys(master, n) WHERE shredded_at IS NULL",
+    f"CREATE INDEX data_keys_unscrubbed ON data_keys(n) WHERE {IS_UNSCRUBBED}",
+    # The hash chain, see sqlite_chain. A fact without a hash is of before it began.
+    "ALTER TABLE stored_events ADD COLUMN hash BLOB",
+    _CHAIN_BEGUN,
+    _CHAIN_HEADS,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

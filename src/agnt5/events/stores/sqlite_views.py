@@ -6,6 +6,8 @@ here is stable: columns are added, never renamed or removed.
 
 from __future__ import annotations
 
+from agnt5.events.stores.sqlite_blobs import TEXTS, resolved
+
 SELDOM = (
     "UserInputRequested",
     "UserReplied",
@@ -47,14 +49,10 @@ INDEX = (
 """It holds only what is seldom, so that an append of steps does not pay for it."""
 
 
-def _state(table: str) -> str:
-    # SQLite takes a blob for its own binary form of JSON, unless it is said that it is text.
-    return f"CAST({table}.state AS TEXT)"
-
-
 def _value(table: str, field: str) -> str:
-    """A text or a number of a fact."""
-    return f"json_extract({_state(table)},'$.{field}')"
+    """A short text or a number of a fact: it is in the log itself, whatever else lies apart."""
+    # SQLite takes a blob for its own binary form of JSON, unless it is said that it is text.
+    return f"json_extract(CAST({table}.state AS TEXT),'$.{field}')"
 
 
 def _json(table: str, field: str) -> str:
@@ -62,7 +60,7 @@ def _json(table: str, field: str) -> str:
 
     Two paths make an array, ``[PAYLOAD,null]``; what is around the payload is cut off.
     """
-    pair = f"json_extract({_state(table)},'$.{field}','$.no_such_field')"
+    pair = f"json_extract({resolved(table)},'$.{field}','$.no_such_field')"
     return f"substr({pair},2,length({pair})-7)"
 
 
@@ -93,7 +91,7 @@ def _error(table: str, condition: str) -> str:
 _EVENTS = f"""CREATE VIEW agnt5_events AS SELECT e.rowid AS position, e.originator_id AS run_id,
 substr(e.originator_id,1,1)<>'$' AS is_run,
 e.originator_version AS version,
-e.topic, e.step AS step_key, {_state("e")} AS payload, e.event_id,
+e.topic, e.step AS step_key, {resolved("e")} AS payload, e.event_id,
 {_time("e.recorded_at", "recorded_at")} FROM stored_events e"""
 
 _RUNS = f"""CREATE VIEW agnt5_runs AS SELECT r.run_id, r.component, r.kind, r.status,
@@ -106,7 +104,8 @@ CASE WHEN t.topic IN ('RunCancelled','RunSuspended') THEN {_value("t", "reason")
 {_given("q", "metadata")} AS metadata, {_given("q", "origin")} AS origin,
 t.originator_version AS events, {_time("r.created_at", "created_at")},
 {_time("r.started_at", "started_at")}, {_time("r.finished_at", "finished_at")},
-{_time("r.wake_at", "wake_at")}, {_time("t.recorded_at", "last_event_at")}
+{_time("r.wake_at", "wake_at")}, {_time("t.recorded_at", "last_event_at")},
+{_value("q", "continues")} AS continues, r.continued_to, r.chain
 FROM runs r
 LEFT JOIN stored_events q ON q.originator_id=r.run_id AND q.originator_version=1
 LEFT JOIN stored_events t ON t.originator_id=r.run_id AND t.originator_version=
@@ -245,6 +244,7 @@ OR EXISTS (SELECT 1 {_ABOUT}) AS was_unknown,
 s.scheduled_at, s.scheduled_at_us, s.finished_at, s.finished_at_us FROM agnt5_steps s"""
 
 VIEWS = (
+    TEXTS,
     _EVENTS,
     _RUNS,
     _STEPS,
@@ -255,3 +255,6 @@ VIEWS = (
     _WAITS,
     _EFFECTS,
 )
+
+NAMES = tuple(view.split(" ")[2] for view in VIEWS)
+"""Of all views, in their order."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, EventLog, Sink, StoredFact
+from agnt5.events.log import Append, Collected, EventLog, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.stores.memory import MemoryLog
 
@@ -24,6 +25,11 @@ class VolatileLog:
         self._log = log
         self._memory: MemoryLog | None = None
         self._sink: Sink | None = None
+
+    @property
+    def inner(self) -> EventLog:
+        """The durable log."""
+        return self._log
 
     # Writing
 
@@ -76,6 +82,20 @@ class VolatileLog:
         """Build the index of the durable log again."""
         self._log.rebuild(rows)
 
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, each from the log that it belongs to: two transactions at most."""
+        memory = self._memory
+        if memory is None:
+            return self._log.forget(removals)
+        apart = [each for each in removals if memory.has_stream(each.stream)]
+        kept = [each for each in removals if each not in apart]
+        gone = {*(self._log.forget(kept) if kept else ()), *memory.forget(apart)}
+        return [each.stream for each in removals if each.stream in gone]
+
+    def collect(self) -> Collected:
+        """Drop what belongs to no fact of the durable log any more."""
+        return self._log.collect()
+
     def close(self) -> None:
         """Close the durable log, and forget the other one."""
         memory, self._memory = self._memory, None
@@ -124,6 +144,10 @@ class VolatileLog:
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
         return self._of(run_id).run_row(run_id)
+
+    def last_of_chain(self, chain: str) -> RunRow | None:
+        """The last run of a chain, or None. A chain is on the disk as a whole, or in memory."""
+        return self._of(chain).last_of_chain(chain)
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """The run that an idempotency key names, or None; in memory it was named later."""
@@ -188,6 +212,29 @@ class VolatileLog:
             for log in logs
         ]
         return list(heapq.merge(*found, key=_id_of, reverse=True))[:limit]
+
+    def ended(
+        self,
+        before: int,
+        *,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of both, in id order."""
+        logs: list[EventLog] = [self._log]
+        if self._memory is not None:
+            logs.append(self._memory)
+        found = [
+            log.ended(before, component=component, status=status, after=after, limit=limit)
+            for log in logs
+        ]
+        return list(heapq.merge(*found, key=_id_of))[:limit]
+
+    def view(self) -> AbstractContextManager[LogView]:
+        """Look at the durable log; of runs in memory there is nothing to compare."""
+        return self._log.view()
 
     def run_ids(self) -> list[str]:
         """Every run that one of them has a stream of, in id order."""

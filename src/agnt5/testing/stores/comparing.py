@@ -70,9 +70,6 @@ def same_streams(store: Store, model: Model) -> dict[str, list[StoredFact]]:
             same_window(store, model, stream, after, upto, limit)
         same_window(store, model, stream, len(facts) // 2, None, 1)
     same("reads", f"last({_NOBODY!r})", store.last(_NOBODY), None)
-    if not model.volatile:  # which of two logs side by side they are in is not known
-        positions = [fact.position for facts in found.values() for fact in facts]
-        same("positions", "position()", store.position(), max(positions, default=0))
     same("reads", "run_ids()", store.run_ids(), model.run_ids())
     same("reads", "other_streams()", store.other_streams(), model.other_streams())
     return found
@@ -107,11 +104,23 @@ def same_index(store: Store, model: Model, moments: Sequence[int]) -> None:
             raise StoreConformanceError("index", f"run_row({run_id!r}) has truths that are no bool")
     for scope in ("k", "l", "vk", "none"):
         same("keys", f"key_binding({scope!r})", store.key_binding(scope), model.keys.get(scope))
+    for chain in ("a", "b", "a.1"):
+        _same_last(store, model, chain)
     same("index", "runnable()", store.runnable(), model.runnable())
     same("index", "suspended()", store.suspended(), model.suspended())
     same("index", "owing()", store.owing(), model.owing())
+    for before in (3, 4):
+        same("index", f"ended({before})", store.ended(before), model.ended(before))
     for now in moments:
         _same_wakes(store, model, now)
+
+
+def _same_last(store: Store, model: Model, chain: str) -> None:
+    found, expected = store.last_of_chain(chain), model.lasts_of_chain(chain)
+    if found not in expected and (found is not None or expected):
+        raise StoreConformanceError(
+            "index", f"last_of_chain({chain!r}) answered {found}; expected was one of {expected}."
+        )
 
 
 def _same_wakes(store: Store, model: Model, now: int) -> None:
@@ -156,6 +165,7 @@ def same_list(
 def seen_in_flight(store: Store, model: Model, pending: Sequence[Append]) -> None:
     """While appends are under way, a reader sees each of them whole or not at all."""
     streams = {append.stream for append in pending}
+    streams |= {append.begins.stream for append in pending if append.begins is not None}
     for stream, facts in store.read_many(sorted(streams)).items():
         before = [fact.event_id for fact in model.streams.get(stream, ())]
         ids = [fact.event_id for fact in facts]
@@ -164,7 +174,8 @@ def seen_in_flight(store: Store, model: Model, pending: Sequence[Append]) -> Non
 
 
 def _whole_appends(stream: str, rest: list[str], pending: Sequence[Append]) -> None:
-    for append in pending:
+    parts = [part for append in pending for part in (append, append.begins) if part is not None]
+    for append in parts:
         ids = [fact.event_id for fact in append.facts]
         if append.stream == stream and ids and rest[:1] == ids[:1]:
             if rest[: len(ids)] != ids:

@@ -12,7 +12,17 @@ import agnt5.testing.stores.steps as s
 from agnt5.events.index import FINISHED, UNFINISHED
 from agnt5.events.leases import STORE_SCOPE
 from agnt5.events.query import GROUPS, EventQuery
-from agnt5.testing.stores.plans import OWNERS, RUNS, SCOPES, STREAMS, Put, groups, queries, subsets
+from agnt5.testing.stores.plans import (
+    OWNERS,
+    RUNS,
+    SCOPES,
+    STREAMS,
+    Put,
+    groups,
+    queries,
+    scopes,
+    subsets,
+)
 from agnt5.testing.stores.port import Moment, StoreConformanceError
 from agnt5.testing.stores.trial import Ground, Trial
 
@@ -27,6 +37,10 @@ _ENDING: tuple[s.Step, ...] = (
     s.Claim(SCOPES[0], OWNERS[0]),
     s.Query(EventQuery(backward=True), 2, "component"),
     s.Query(EventQuery(after=1, upto=4), 100, "topic"),
+    s.View((Put("d"), Put("a")), frozenset(STREAMS)),
+    s.Forget(frozenset(RUNS[:1]), 1, ("k",)),
+    s.Forget(frozenset(RUNS), 0, ("k", "l")),
+    s.Append((Put("a", keys=(("m", None),)),)),
     s.Rebuild(frozenset(), is_wrong=True),
     s.Rebuild(frozenset(STREAMS), is_wrong=False),
     s.Reopen(),
@@ -159,6 +173,18 @@ class StoreMachine(RuleBasedStateMachine):
     def rebuild(self, dropped: frozenset[str], is_wrong: bool) -> None:
         """The index."""
         self.play(s.Rebuild(dropped, is_wrong))
+
+    @precondition(_may(s.Forget))
+    @rule(streams=subsets, off=st.sampled_from([0, 0, 0, 1]), scopes=scopes)
+    def forget(self, streams: frozenset[str], off: int, scopes: tuple[str, ...]) -> None:
+        """Some runs."""
+        self.play(s.Forget(streams, off, scopes))
+
+    @precondition(_may(s.View))
+    @rule(puts=groups, streams=subsets)
+    def view(self, puts: list[Put], streams: frozenset[str]) -> None:
+        """Everything, while something is appended."""
+        self.play(s.View(puts, streams))
 
     @precondition(_may(s.Claim))
     @rule(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from agnt5.events.index import NO_RUN, UNFINISHED, IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, Chain, RawFact
+from agnt5.events.log import Append, Chain, RawFact, Removal
 from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
 
 
@@ -68,9 +68,12 @@ class Model:
                 return _KNOWN
             about = frozenset({(append.stream, append.after), *((scope, 0) for scope in taken)})
             return Verdict(Fate.LOST, VersionConflictError, about)
-        if taken:
+        is_there = append.begins is not None and self.tail(append.begins.stream) > 0
+        if taken or is_there:
             about = frozenset((scope, 0) for scope in taken)
-            return Verdict(Fate.LOST, VersionConflictError, about, "keys")
+            if is_there:
+                about |= {(append.stream, append.after)}
+            return Verdict(Fate.LOST, VersionConflictError, about, "atomic" if is_there else "keys")
         return _WRITTEN
 
     def apply(self, append: Append) -> None:
@@ -81,6 +84,9 @@ class Model:
                 self.volatile.add(append.stream)
             known.extend(append.facts)
         self._change(append.changes)
+        if append.begins is not None:
+            self.streams[append.begins.stream] = list(append.begins.facts)
+            self._change(append.begins.changes)
 
     def break_chain(self, chain: Chain, error: type[StoreError]) -> None:
         """One of its appends has failed."""
@@ -97,6 +103,19 @@ class Model:
         del self.streams[stream]
         self.rows.pop(stream, None)
         self.keys = {scope: key for scope, key in self.keys.items() if key.run_id != stream}
+
+    def remove(self, removals: Sequence[Removal]) -> list[str]:
+        """Streams that end where they must are gone, with their rows and those keys of theirs."""
+        gone = [
+            each for each in removals if each.version and self.tail(each.stream) == each.version
+        ]
+        for each in gone:
+            del self.streams[each.stream]
+            self.rows.pop(each.stream, None)
+            for scope in each.keys:
+                if scope in self.keys and self.keys[scope].run_id == each.stream:
+                    del self.keys[scope]
+        return [each.stream for each in gone]
 
     def new_life(self) -> None:
         """The store was opened again: it is owned again, and the chains of before are no more."""
@@ -175,6 +194,28 @@ class Model:
                 continue
             found.append(row)
         return found[:limit]
+
+    def ended(
+        self,
+        before: int,
+        component: str | None = None,
+        status: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Rows of runs that ended before a time, in id order."""
+        found: list[RunRow] = []
+        for run_id, row in sorted(self.rows.items()):
+            is_over = row.finished_at is not None and row.finished_at < before
+            is_meant = component in (None, row.component) and status in (None, row.status)
+            if is_over and is_meant and run_id > after:
+                found.append(row)
+        return found[:limit]
+
+    def lasts_of_chain(self, chain: str) -> list[RunRow]:
+        """Rows of runs that may be the last one of a chain; of a real one there is one."""
+        rows = (row for row in self.rows.values() if row.chain == chain)
+        return [row for row in rows if row.continued_to is None]
 
     def run_ids(self) -> list[str]:
         """Streams of runs."""

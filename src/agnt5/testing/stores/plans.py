@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from hypothesis import strategies as st
 
 from agnt5.events.index import FINISHED, UNFINISHED, IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, RawFact
+from agnt5.events.log import Append, Beginning, RawFact
 from agnt5.events.query import EventQuery
 from agnt5.testing.stores.driving import make_row
 
@@ -16,6 +16,8 @@ RUNS = ("a", "b", "c")
 OTHER = "$entity/T/ä"
 VOLATILE = "v"
 STREAMS = (*RUNS, OTHER, VOLATILE)
+HEIRS = ("a.1", "a.2", "c")
+"""Streams that begin with the append of another one; one of them may be there already."""
 SCOPES = ("run:1", "run:2")
 OWNERS = ("w1", "w2")
 
@@ -47,11 +49,31 @@ class Put:
     urgent: bool = True
     edge: bool = False
     volatile: bool = False
+    begins: str | None = None
+    """A stream that begins with it: another one goes on in place of this one."""
 
     def changes(self) -> list[IndexChange]:
         """The index changes that it carries."""
         rows = [] if self.row is None else [replace(self.row, run_id=self.stream)]
+        rows = [self._continued(row) for row in rows]
         return [*rows, *(KeyBinding(scope, self.stream, "d", old) for scope, old in self.keys)]
+
+    def _continued(self, row: RunRow) -> RunRow:
+        if self.stream in HEIRS:
+            row = replace(row, chain=_head(self.stream))
+        goes_on = self.begins not in (None, self.stream)
+        return replace(row, continued_to=self.begins) if goes_on else row
+
+    def beginning(self, serial: int) -> Beginning | None:
+        """The stream that begins with it."""
+        if self.begins in (None, self.stream):
+            return None
+        row = replace(PLAIN_ROW, run_id=self.begins, chain=_head(self.stream))
+        return Beginning(self.begins, facts_after(self.begins, 0, 2, serial), [row])
+
+
+def _head(stream: str) -> str:
+    return stream.partition(".")[0]
 
 
 def facts_after(stream: str, after: int, number: int, serial: int) -> list[RawFact]:
@@ -85,6 +107,8 @@ def describe(append: Append, chains: Mapping[int, int] | None = None) -> str:
             words.append(f"key {change.scope}{given_on}")
     if chains is not None and id(append.chain) in chains:
         words.append(f"chain {chains[id(append.chain)]}")
+    if append.begins is not None:
+        words.append(f"begins {append.begins.stream}")
     words += [name for name in ("edge", "volatile") if getattr(append, name)]
     if not append.urgent:
         words.append("not urgent")
@@ -139,6 +163,16 @@ _of_runs = st.builds(
     st.sampled_from([True, True, False]),
     st.sampled_from([False, False, True]),
 )
+_that_begin = st.builds(
+    Put,
+    st.sampled_from(("a", "b", "a.1")),
+    st.sampled_from([1, 2]),
+    _offsets,
+    _chains,
+    _rows,
+    _keys_of_append,
+    begins=st.sampled_from(HEIRS),
+)
 _of_others = st.builds(
     Put,
     st.just(OTHER),
@@ -160,12 +194,14 @@ _of_volatile = st.builds(
     volatile=st.just(True),
 )
 
-puts = _of_runs | _of_runs | _of_runs | _of_others | _of_volatile
+puts = _of_runs | _of_runs | _of_runs | _that_begin | _of_others | _of_volatile
 """One append."""
 groups = st.lists(puts, min_size=1, max_size=5)
 """What is handed over in one call."""
 subsets = st.sampled_from([(), RUNS[:1], RUNS[1:2], RUNS, STREAMS]).map(frozenset)
 """Some of the streams."""
+scopes = st.sampled_from([(), ("k",), ("k", "l", "vk", "none")])
+"""Some of the keys."""
 
 # Many conditions at once leave nothing to find.
 _MOSTLY = (None,) * 8

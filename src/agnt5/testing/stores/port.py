@@ -87,7 +87,8 @@ class StoreConformanceError(AssertionError):
 LAWS = {
     "settled": "Every append is settled once, and in the order in which it was handed over.",
     "durable": "What is settled without an error is there, and is there after every crash.",
-    "atomic": "An append is written with all its facts and index changes, or not at all.",
+    "atomic": "An append is written with all its facts and index changes, and with the stream that "
+    "begins with it, or not at all.",
     "versions": "Only the last version of a stream can be extended; what is there already is fine.",
     "chain": "Once an append of a chain has failed, the later ones of the chain fail too.",
     "neighbours": "An append that fails does not fail others beside it.",
@@ -96,6 +97,8 @@ LAWS = {
     "positions": "Positions grow in the order of the writes and are never used twice.",
     "index": "The index answers what the changes that were written with the facts say.",
     "rebuild": "The index can be dropped and written again, whole or not at all.",
+    "forget": "A run is forgotten with its row and the keys that name it, whole or not at all.",
+    "view": "A view shows all facts, rows and keys as of one moment.",
     "owner": "Only the owner with the last epoch writes, and epochs only grow.",
     "trouble": "In trouble what is from the edge fails at once and the rest waits.",
     "close": "To close is to settle all that was handed over, and twice is as good as once.",

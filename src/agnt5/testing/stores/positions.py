@@ -22,15 +22,26 @@ class Positions:
         self.in_order = True
         self._known: dict[tuple[str, int], int] = {}
         self._fresh: list[tuple[str, int]] = []
-        self._highest = 0
+        self._highest = self._gone = 0
 
     def written(self, append: Append) -> None:
         """An append was settled without an error."""
         first = append.after + 1
         self._fresh += [(append.stream, first + n) for n in range(len(append.facts))]
+        if append.begins is not None:
+            begun = append.begins
+            self._fresh += [(begun.stream, 1 + n) for n in range(len(begun.facts))]
 
     def forget(self, stream: str) -> None:
-        """A stream that may be forgotten is gone."""
+        """A stream is gone. Its positions stay used, unless it lay in memory only."""
+        self._gone = max([self._gone, *self._of(stream)])
+        self.lose(stream)
+
+    def _of(self, stream: str) -> list[int]:
+        return [position for place, position in self._known.items() if place[0] == stream]
+
+    def lose(self, stream: str) -> None:
+        """A stream that lay in memory only is gone, as if it had never been."""
         self._known = {place: at for place, at in self._known.items() if place[0] != stream}
         self._fresh = [place for place in self._fresh if place[0] != stream]
 
@@ -54,3 +65,8 @@ class Positions:
         self._highest = max([self._highest, *found])
         self._known |= {place: now[place] for place in self._fresh}
         self._fresh, self.in_order = [], True
+
+    @property
+    def highest(self) -> int:
+        """The highest one that was ever given."""
+        return max([self._gone, *self._known.values()])

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 
 import agnt5.testing.stores.steps as s
-from agnt5.testing.stores.plans import PLAIN_ROW, RUNS, VOLATILE, Put
+from agnt5.testing.stores.plans import OWNERS, PLAIN_ROW, RUNS, VOLATILE, Put
 from agnt5.testing.stores.port import StoreConformanceError
 from agnt5.testing.stores.trial import Ground, Trial
 
@@ -25,6 +25,7 @@ _WITH_PUTS = (
     s.Crash,
     s.Reopen,
     s.Fill,
+    s.View,
 )
 
 
@@ -104,7 +105,7 @@ class Shrinker:
 
 def _simpler(step: s.Step) -> Generator[s.Step, None, None]:
     """Steps that do less than this one."""
-    if isinstance(step, s.AppendAndGoOn | s.WriteSlowly | s.Strike):
+    if isinstance(step, s.AppendAndGoOn | s.WriteSlowly | s.Strike | s.View):
         yield s.Append(step.puts)
     if isinstance(step, _WITH_PUTS):
         for index, put in enumerate(step.puts):
@@ -113,11 +114,20 @@ def _simpler(step: s.Step) -> Generator[s.Step, None, None]:
                 yield replace(step, puts=rest)
             for simple in _simpler_puts(put):
                 yield replace(step, puts=[*step.puts[:index], simple, *step.puts[index + 1 :]])
+    elif isinstance(step, s.Claim):
+        yield from _simpler_claims(step)
     elif isinstance(step, s.Read):
         if step.upto is not None:
             yield replace(step, upto=None)
         if step.limit is not None:
             yield replace(step, limit=None)
+
+
+def _simpler_claims(step: s.Claim) -> Generator[s.Step, None, None]:
+    if step.owner != OWNERS[0]:
+        yield replace(step, owner=OWNERS[0])
+    if step.then_release == "old":
+        yield replace(step, then_release="new")
 
 
 def _simpler_puts(put: Put) -> Generator[Put, None, None]:

@@ -11,6 +11,8 @@ from agnt5.events.index import IndexChange, KeyBinding
 from agnt5.events.leases import STORE_SCOPE
 from agnt5.events.query import EventQuery
 from agnt5.exceptions import StaleEpochError, StoreError
+from agnt5.testing.stores.caring import Forget as Forget  # noqa: PLC0414 - a step like the others
+from agnt5.testing.stores.caring import View as View  # noqa: PLC0414
 from agnt5.testing.stores.comparing import same_list, same_query, same_window
 from agnt5.testing.stores.plans import Put
 from agnt5.testing.stores.port import Moment, StoreConformanceError
@@ -126,7 +128,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Write the index again, without some runs; a list that binds a key twice is refused, whole."""
+    """Write the index again, without some runs; a list that binds a key twice is refused, whole.
+
+    Then drop what belongs to no fact: nothing does.
+    """
 
     dropped: frozenset[str]
     is_wrong: bool
@@ -156,6 +161,7 @@ class Rebuild:
             law = "owner" if model.fenced else "rebuild"
             raise StoreConformanceError(law, "rebuild() had to raise a StoreError.")
         model.rebuild(changes)
+        trial.store.collect()
 
 
 @dataclass(frozen=True)
@@ -289,6 +295,8 @@ class WriteSlowly:
 
 Step = (
     UseMemory
+    | Forget
+    | View
     | Append
     | AppendAndGoOn
     | AppendAgain
@@ -330,6 +338,8 @@ def _always(_: Trial) -> bool:
 
 _MAY: dict[type[Step], Callable[[Trial], bool]] = {
     UseMemory: lambda trial: not trial.model.streams,
+    Forget: lambda trial: not trial.is_full,
+    View: is_calm,
     Append: _always,
     Reopen: _always,
     Crash: lambda trial: trial.ground.faults.crash is not None,

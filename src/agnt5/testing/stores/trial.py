@@ -9,14 +9,14 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from agnt5.events.index import KeyBinding
 from agnt5.events.leases import STORE_SCOPE
-from agnt5.events.log import Append, Chain
+from agnt5.events.log import Append, Chain, Removal
 from agnt5.exceptions import StoreError
-from agnt5.testing.stores.comparing import same_index, same_streams, seen_in_flight
+from agnt5.testing.stores.comparing import same, same_index, same_streams, seen_in_flight
 from agnt5.testing.stores.judging import Judge
 from agnt5.testing.stores.model import Model
 from agnt5.testing.stores.ownership import Ownership
@@ -105,6 +105,8 @@ class Trial:
         for append in self.pending.values():
             if append.after == tails.get(append.stream, 0):
                 tails[append.stream] = append.after + len(append.facts)
+                if append.begins is not None:
+                    tails.setdefault(append.begins.stream, len(append.begins.facts))
         busy = _Busy(self.pending.values())
         built: list[Append] = []
         for put in puts:
@@ -116,6 +118,7 @@ class Trial:
             append = Append(
                 put.stream, after, facts, put.changes(), chain, _nobody, put.urgent, put.edge
             )
+            append.begins = put.beginning(next(self._serials))
             append.volatile = put.volatile and self.uses_memory
             # From the edge come new runs: nothing that waits already may stand before them.
             append.edge = put.edge and not busy.meets(append)
@@ -123,6 +126,8 @@ class Trial:
                 busy.add(append)
             if after == tail:
                 tails[put.stream] = after + number
+                if append.begins is not None:
+                    tails.setdefault(append.begins.stream, len(append.begins.facts))
             built.append(append)
         return built
 
@@ -185,9 +190,7 @@ class Trial:
     def again(self, which: int) -> Append:
         """One that was written before, to be sent once more: its answer was lost."""
         old = self.sent[which % len(self.sent)]
-        return Append(
-            old.stream, old.after, old.facts, old.changes, Chain(), _nobody, volatile=old.volatile
-        )
+        return replace(old, chain=Chain(), on_settled=_nobody, urgent=True, edge=False, error=None)
 
     # Trouble
 
@@ -262,7 +265,7 @@ class Trial:
         for stream in sorted(self.model.volatile):
             if not self.store.read(stream):
                 self.model.forget(stream)
-                self._positions.forget(stream)
+                self._positions.lose(stream)
                 self.sent = [append for append in self.sent if append.stream != stream]
         self.model.volatile.clear()  # what is still there is as durable as any other
 
@@ -287,6 +290,15 @@ class Trial:
         self.owners.claim(self.store, STORE_SCOPE, "somebody else", self.ground.faults.lapse)
         self.model.fenced = True
 
+    def forget(self, removals: Sequence[Removal]) -> None:
+        """Delete runs, as the model says."""
+        expected = self.model.remove(removals)
+        same("forget", f"forget({removals})", self.store.forget(removals), expected)
+        for stream in expected:
+            self._positions.forget(stream)
+        self.model.volatile.difference_update(expected)
+        self.sent = [append for append in self.sent if append.stream not in expected]
+
     # Looking
 
     def check(self) -> None:
@@ -298,6 +310,8 @@ class Trial:
             raise StoreConformanceError("settled", f"Settled twice: {describe(stray)}.")
         facts = same_streams(self.store, self.model)
         self._positions.check(facts, self.model.volatile)
+        if not self.model.volatile:  # which of two logs side by side they are in is not known
+            same("positions", "position()", self.store.position(), self._positions.highest)
         same_index(self.store, self.model, (0, 4, 5, 9))
         self.owners.check(self.store)
 
@@ -328,7 +342,8 @@ class _Busy:
 
 def _holds(append: Append) -> set[object]:
     keys = {each.scope for each in append.changes if isinstance(each, KeyBinding)}
-    return {append.stream, append.chain, *keys}
+    begun = set() if append.begins is None else {append.begins.stream}
+    return {append.stream, append.chain, *keys, *begun}
 
 
 def _nobody(_: Append) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from agnt5.testing.stores.check import check_store
 from agnt5.testing.stores.contract.appends import AppendContract
+from agnt5.testing.stores.contract.forgetting import ForgetContract
 from agnt5.testing.stores.contract.lookups import LookupContract
 from agnt5.testing.stores.contract.opening import MakeLog
 from agnt5.testing.stores.contract.readers import ReaderContract
@@ -15,7 +16,7 @@ from agnt5.testing.stores.port import OpenStore
 __all__ = ["LogContract", "MakeLog"]
 
 
-class LogContract(AppendContract, LookupContract, ReaderContract, RebuildContract):
+class LogContract(AppendContract, ForgetContract, LookupContract, ReaderContract, RebuildContract):
     """All that a store must do: examples, readers beside writers, rebuilds, random histories.
 
     Inherit in a file of tests, and give a fixture ``open_store``: a function that opens the store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agnt5.events.index import KeyBinding
-from agnt5.events.log import Append, Chain
+from agnt5.events.log import Append, Beginning, Chain
 from agnt5.exceptions import StoreError, VersionConflictError
 from agnt5.testing.stores.contract.opening import MakeLog, Opening, bound_to
 from agnt5.testing.stores.driving import Driver, make_append, make_facts, make_row
@@ -178,6 +178,36 @@ class AppendContract(Opening):
         assert [each.error for each in d.sunk.settled] == [None] * 100
         with pytest.raises(StoreError, match="closed"):
             log.append([make_append("z")])
+
+    def test_another_stream_begins_with_an_append(self, d: Driver[Store]) -> None:
+        append = make_append("a", 0, 2)
+        append.begins = Beginning("b", make_facts(2), [make_row("b", status="queued")])
+        assert d.put(append) == [None]
+        assert (d.versions("a"), d.versions("b")) == ([1, 2], [1, 2])
+        assert [row.run_id for row in d.log.runnable()] == ["b"]
+        assert d.put(make_append("b", 2), make_append("a", 2)) == [None, None]
+
+    def test_neither_is_there_if_one_of_the_two_is_refused(self, d: Driver[Store]) -> None:
+        d.put(make_append("a"), make_append("b"))
+        late, taken, next_to = make_append("a", 5), make_append("a", 1), make_append("d")
+        late.begins = Beginning("c", make_facts(1), [make_row("c")])
+        taken.begins = Beginning("b", make_facts(1), [make_row("b", component="other")])
+        errors = d.put(late, taken, next_to)
+        assert [type(error) for error in errors[:2]] == [VersionConflictError] * 2
+        assert errors[2] is None
+        assert d.log.run_ids() == ["a", "b", "d"]
+        assert d.versions("a") == d.versions("b") == [1]
+        assert d.log.list_runs() == []
+
+    def test_an_append_that_begins_another_is_known_when_it_is_sent_again(
+        self, d: Driver[Store]
+    ) -> None:
+        facts, begins = make_facts(1), Beginning("b", make_facts(1), ())
+        for _ in range(2):
+            append = make_append("a", 0, facts)
+            append.begins = begins
+            assert d.put(append) == [None]
+        assert (d.versions("a"), d.versions("b")) == ([1], [1])
 
     def test_a_key_names_one_run(self, d: Driver[Store]) -> None:
         assert d.put(make_append("a", 0, 1, KeyBinding("s:k", "a", "digest"))) == [None]

@@ -55,6 +55,20 @@ class LookupContract(Opening):
         assert d.log.claim("store", d.log.owner).epoch > epoch
         assert d.put(make_append("a")) == [None]
 
+    def test_the_last_run_of_a_chain(self, d: Driver[Store]) -> None:
+        one = replace(make_row("a", status="continued"), continued_to="z")
+        two = replace(make_row("z", status="continued"), chain="a", continued_to="m")
+        assert d.log.last_of_chain("a") is None
+        d.put(make_append("a", 0, 1, one))
+        assert d.log.last_of_chain("a") is None
+        d.put(
+            make_append("z", 0, 1, two), make_append("m", 0, 1, replace(make_row("m"), chain="a"))
+        )
+        last = d.log.last_of_chain("a")
+        assert last == replace(make_row("m"), chain="a")
+        assert row_of(d.log, "z") == two
+        assert d.log.last_of_chain("z") is None
+
     def test_leases_of_other_scopes(self, d: Driver[Store]) -> None:
         assert d.log.current("run:1") is None
         first = d.log.claim("run:1", "w1")

@@ -1,0 +1,123 @@
+"""``agnt5 rotate-keys``, ``shred`` and ``verify-chain``: keys and evidence of a store.
+
+Master keys come from ``AGNT5_ENCRYPTION_KEYS``, the key that signs heads from
+``AGNT5_SIGNING_KEY``: never from an argument, which others on the machine can see.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from agnt5.cli.exits import CommandError, Exit
+from agnt5.cli.opening import look, operate, store_option
+from agnt5.cli.output import json_option, print_json, print_text
+
+if TYPE_CHECKING:
+    from agnt5.client import AsyncClient
+    from agnt5.events.chain_check import ChainReport
+    from agnt5.privacy_desk import Shredded
+
+
+@click.command("rotate-keys")
+@store_option
+@json_option
+def rotate_keys(store: str | None, *, as_json: bool) -> None:
+    """Wrap the data keys of an encrypted store with the newest master key.
+
+    Give the new and the old keys in AGNT5_ENCRYPTION_KEYS, the newest first. No program may have
+    the store open. Afterwards the old ones are needed no more.
+    """
+
+    async def ask(client: AsyncClient) -> int:
+        return await client.rotate_keys()
+
+    done = operate(store, ask)
+    if as_json:
+        print_json({"keys": done})
+    else:
+        print_text(f"{done} data keys were wrapped with the newest master key")
+
+
+@click.command("shred")
+@click.argument("subject")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+@store_option
+@json_option
+def shred(store: str | None, subject: str, *, yes: bool, as_json: bool) -> None:
+    """Destroy the data keys of SUBJECT, a user id: nobody can read its payloads any more.
+
+    There is no way back. Runs that have not ended are in the way. No program may have the store
+    open.
+    """
+    if not yes:
+        question = f"Make all payloads of {subject!r} unreadable for ever?"
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} Nobody is there to ask: give --yes if it is meant.")
+        click.confirm(question, abort=True, err=True)
+
+    async def ask(client: AsyncClient) -> Shredded:
+        return await client.shred(subject)
+
+    done = operate(store, ask)
+    if as_json:
+        print_json(asdict(done))
+        return
+    told = f"{done.keys} data keys of {subject!r} were destroyed; it has {len(done.runs)} runs"
+    if done.facts_in_clear:
+        told += f"; {done.facts_in_clear} events of them are older than the encryption: in clear"
+    if not done.scrubbed:
+        told += "; a trace may be left while somebody reads the store: shred again later"
+    print_text(told)
+
+
+@click.command("verify-chain")
+@click.option(
+    "--public-key", "keys", metavar="BASE64", multiple=True, help="Whose heads are believed."
+)
+@click.option("--head", metavar="NUMBER:HASH", help="A head that was noted elsewhere.")
+@store_option
+@json_option
+def verify_chain(
+    store: str | None, keys: tuple[str, ...], head: str | None, *, as_json: bool
+) -> Exit:
+    """Show whether anything was changed in a store with a hash chain. Exit status 1 if so.
+
+    A program may have the store open.
+    """
+    expected = None if head is None else _head(head)
+
+    async def ask(client: AsyncClient) -> ChainReport:
+        return await client.verify_chain(keys, expected)
+
+    report = look(store, ask)
+    if as_json:
+        print_json({"ok": report.ok, **asdict(report)})
+    else:
+        print_text(_told(report))
+    return Exit.OK if report.ok else Exit.FOUND
+
+
+def _head(given: str) -> tuple[int, str]:
+    number, colon, digest = given.partition(":")
+    if not colon or not number.isdecimal() or not digest:
+        raise click.BadParameter("a head is its number and its hash, as in 12:0f3a...")
+    return int(number), digest
+
+
+def _told(report: ChainReport) -> str:
+    if report.begun_at is None:
+        raise CommandError("this store has no hash chain: begin one with Runtime(chain=...)")
+    lines = [f"{problem.kind}: {problem.message}" for problem in report.problems]
+    counts = [
+        f"{report.facts} events of {report.streams} streams",
+        f"{report.before_chain} older than the chain",
+        f"{report.unsigned} younger than the last head",
+        f"{report.heads} heads, {report.trusted_heads} of them by a key that was given",
+    ]
+    if report.last_head is not None:
+        counts.append("the last head is {}:{}".format(*report.last_head))
+    return "\n".join([*lines, f"{'whole' if report.ok else 'NOT WHOLE'}: {'; '.join(counts)}"])

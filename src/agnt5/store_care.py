@@ -1,0 +1,35 @@
+"""Looking after a store that no runtime of this process has open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agnt5.care_desk import verify_log
+from agnt5.runtime import open_log
+from agnt5.transfers import listed
+
+if TYPE_CHECKING:
+    from agnt5.verification import Verification
+
+
+def verify_store(
+    store: str | None = None, run_ids: str | Sequence[str] | None = None
+) -> Verification:
+    """Whether a store holds together, as :meth:`agnt5.Client.verify`. It is only read.
+
+    Another process may use it meanwhile: everything is seen as of one moment.
+
+    Args:
+        store: As for :class:`agnt5.Runtime`.
+        run_ids: One run or several; everything if not given.
+
+    Raises:
+        RunNotFoundError: When one of the runs is not there at all.
+        StoreError: When there is no store, or the disk fails.
+    """
+    log = open_log(store, readonly=True)
+    try:
+        return verify_log(log, listed(run_ids))
+    finally:
+        log.close()
