@@ -92,6 +92,8 @@ from agnt5.workflow import workflow
 if TYPE_CHECKING:
     from agnt5.diffs import RunDiff
     from agnt5.explanations import Explanation
+    from agnt5.pruning import Pruned
+    from agnt5.retention import Retention
     from agnt5.snapshots import RunSnapshot
     from agnt5.store_care import verify_store
     from agnt5.verification import Finding, Verification
@@ -101,6 +103,8 @@ LATER: Final = {
     "RunDiff": "agnt5.diffs",
     "RunSnapshot": "agnt5.snapshots",
     "Finding": "agnt5.verification",
+    "Pruned": "agnt5.pruning",
+    "Retention": "agnt5.retention",
     "Verification": "agnt5.verification",
     "verify_store": "agnt5.store_care",
 }
@@ -155,12 +159,14 @@ __all__ = [
     "OverloadedError",
     "PayloadError",
     "PayloadTooLargeError",
+    "Pruned",
     "QueryError",
     "Queue",
     "RateLimit",
     "ReceivedEvent",
     "RecordedError",
     "RecoveryPolicy",
+    "Retention",
     "RetryError",
     "RetryPolicy",
     "RunDiff",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.transfers import listed
 
 if TYPE_CHECKING:
+    from agnt5.pruning import Pruned
+    from agnt5.retention import Place
     from agnt5.verification import Verification
 
 
@@ -33,6 +36,39 @@ class Caring(BlockingClient):
         """
         return self._ask(lambda rt: rt.care.verify(listed(run_ids)))
 
+    def prune(
+        self,
+        older_than: timedelta,
+        *,
+        archive: Place | None,
+        component: str | None = None,
+        status: str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that ended long enough ago, with all that they have started.
+
+        They are deleted in small batches; runs go on meanwhile. What must stay is counted in
+        ``kept``. Idempotency keys are forgotten with the run that they name.
+
+        Args:
+            older_than: The run, and every run that it has started, ended at least so long ago.
+            archive: A folder that they are written to first; None to have them deleted and gone.
+            component: Only runs of this function or workflow.
+            status: Only runs that ended so: ``completed``, ``failed`` or ``cancelled``.
+            dry_run: Only say what would be deleted.
+
+        Returns:
+            What was deleted, and what had to stay.
+
+        Raises:
+            InvalidInputError: When an argument cannot be meant. Nothing was deleted.
+            StoreError: When the store cannot be read or written; whole batches may be gone.
+            OSError: When the archive cannot be written; nothing that is not in it was deleted.
+        """
+        return self._ask(
+            lambda rt: rt.care.prune(older_than, archive, component, status, dry_run=dry_run)
+        )
+
 
 class AsyncCaring(AwaitingClient):
     """The same, awaited."""
@@ -40,3 +76,17 @@ class AsyncCaring(AwaitingClient):
     async def verify(self, run_ids: str | Sequence[str] | None = None) -> Verification:
         """Whether the store holds together. See :meth:`Client.verify`."""
         return await self._ask(lambda rt: rt.care.verify(listed(run_ids)))
+
+    async def prune(
+        self,
+        older_than: timedelta,
+        *,
+        archive: Place | None,
+        component: str | None = None,
+        status: str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that ended long enough ago. See :meth:`Client.prune`."""
+        return await self._ask(
+            lambda rt: rt.care.prune(older_than, archive, component, status, dry_run=dry_run)
+        )

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar, copy_context
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -23,7 +23,7 @@ from agnt5.contract_watch import ContractWatch, OnViolation
 from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
-from agnt5.desks import Desks
+from agnt5.desks import Desks, sweeps_of
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.stores import beside_memory, open_store
@@ -39,6 +39,9 @@ from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
+
+if TYPE_CHECKING:
+    from agnt5.retention import Retention
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
 STORE_VARIABLE = "AGNT5_STORE"
@@ -78,6 +81,8 @@ class Runtime(Desks):
         max_webhook_bytes: The largest body of a webhook; 1 MiB by default.
         contracts: What must hold of every run, see :mod:`agnt5.contracts`.
         on_violation: Called with each violation, on the runtime's loop; it must not block.
+        retention: By component, how long runs are kept once they have ended; ``"*"`` for all that
+            are not named. Without one they are kept for ever. See :class:`agnt5.Retention`.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -120,6 +125,7 @@ class Runtime(Desks):
         max_webhook_bytes: int = MAX_WEBHOOK_BYTES,
         contracts: Iterable[Contract] = (),
         on_violation: OnViolation | None = None,
+        retention: Mapping[str, Retention] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -141,6 +147,7 @@ class Runtime(Desks):
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
+        self._sweeps = sweeps_of(self.runs, retention)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
@@ -221,6 +228,8 @@ class Runtime(Desks):
         bus.open()
         if bus.executes:
             self.schedules.open()
+            if self._sweeps is not None:
+                self._sweeps.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -236,6 +245,8 @@ class Runtime(Desks):
             open_runtimes.remove(self)
         with anyio.CancelScope(shield=True):
             self.schedules.close()
+            if self._sweeps is not None:
+                self._sweeps.close()
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
             self.entities.close()
