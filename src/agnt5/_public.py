@@ -60,6 +60,7 @@ from agnt5.exceptions import (
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
 from agnt5.histories import History
+from agnt5.limits import Limits
 from agnt5.people import UserReply
 from agnt5.policies import (
     BackoffPolicy,
@@ -154,6 +155,7 @@ __all__ = [
     "Happened",
     "History",
     "InvalidInputError",
+    "Limits",
     "NondeterminismError",
     "NotHappened",
     "OverloadedError",

@@ -31,6 +31,7 @@ from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
+from agnt5.limits import Limits
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
@@ -83,6 +84,7 @@ class Runtime(Desks):
         on_violation: Called with each violation, on the runtime's loop; it must not block.
         retention: By component, how long runs are kept once they have ended; ``"*"`` for all that
             are not named. Without one they are kept for ever. See :class:`agnt5.Retention`.
+        limits: How much a run and an entity may grow, see :class:`agnt5.Limits`.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -126,6 +128,7 @@ class Runtime(Desks):
         contracts: Iterable[Contract] = (),
         on_violation: OnViolation | None = None,
         retention: Mapping[str, Retention] | None = None,
+        limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store_url(store) if isinstance(store, str | None) else ""
@@ -140,6 +143,7 @@ class Runtime(Desks):
             strict_idempotency,
             default_timeout_ms,
             several(queues),
+            limits or Limits(),
         )
         self._default_policy = retry_policy(default_retries)
         self._step_defaults = step_defaults(default_retries, default_backoff)
@@ -148,8 +152,7 @@ class Runtime(Desks):
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
         self._sweeps = sweeps_of(self.runs, retention)
-        self.conversations = Conversations(self.runs)
-        self.streams = RunStreams(self.runs)
+        self.conversations, self.streams = Conversations(self.runs), RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
@@ -213,7 +216,10 @@ class Runtime(Desks):
             context=context,
             settings=BusSettings(
                 RunSettings(
-                    int(settings.park_after * 1e6), settings.stall_limit, self._step_defaults
+                    int(settings.park_after * 1e6),
+                    settings.stall_limit,
+                    self._step_defaults,
+                    settings.limits,
                 ),
                 settings.max_active_runs,
                 settings.threads,

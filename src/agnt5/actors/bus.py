@@ -57,7 +57,7 @@ class Bus(Workshop):
         self.runs: dict[str, RunActor] = {}
         self.log = log
         self.journal = self.journal_class(log, context, settings.listener)
-        self.entities = Entities(self, context, settings.run.park_after_us)
+        self.entities = Entities(self, context, settings.run)
         self.closing = False
         self._admission = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
