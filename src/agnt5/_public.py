@@ -91,12 +91,14 @@ from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
 if TYPE_CHECKING:
+    from agnt5.diagnosis import Complaint, Diagnosis
     from agnt5.diffs import RunDiff
+    from agnt5.events.care import StoreFigures, Vacuumed
     from agnt5.explanations import Explanation
     from agnt5.pruning import Pruned
     from agnt5.retention import Retention
     from agnt5.snapshots import RunSnapshot
-    from agnt5.store_care import verify_store
+    from agnt5.store_care import vacuum_store, verify_store
     from agnt5.verification import Finding, Verification
 
 LATER: Final = {
@@ -107,7 +109,12 @@ LATER: Final = {
     "Pruned": "agnt5.pruning",
     "Retention": "agnt5.retention",
     "Verification": "agnt5.verification",
+    "vacuum_store": "agnt5.store_care",
     "verify_store": "agnt5.store_care",
+    "Complaint": "agnt5.diagnosis",
+    "Diagnosis": "agnt5.diagnosis",
+    "StoreFigures": "agnt5.events.care",
+    "Vacuumed": "agnt5.events.care",
 }
 """Where each of these is; the imports above say the same to type checkers."""
 
@@ -139,8 +146,10 @@ __all__ = [
     "CheckpointError",
     "ChildCancelledError",
     "Client",
+    "Complaint",
     "ConfigurationError",
     "Context",
+    "Diagnosis",
     "Entity",
     "EntityRegistry",
     "Event",
@@ -187,6 +196,7 @@ __all__ = [
     "StatusResponse",
     "StepTimeoutError",
     "StoreError",
+    "StoreFigures",
     "StreamOffset",
     "SubmitResponse",
     "Tool",
@@ -196,6 +206,7 @@ __all__ = [
     "UnknownOutcomeError",
     "UpdateError",
     "UserReply",
+    "Vacuumed",
     "Verification",
     "WebhookResponse",
     "WebhookVerificationError",
@@ -212,6 +223,7 @@ __all__ = [
     "rebuild_index",
     "task",
     "tool",
+    "vacuum_store",
     "verify",
     "verify_store",
     "webhook",

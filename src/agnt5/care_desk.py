@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from datetime import timedelta
 
+from agnt5.diagnosis import Diagnosis, examine
 from agnt5.events.index import FINISHED
 from agnt5.events.log import EventLog
 from agnt5.exceptions import InvalidInputError
+from agnt5.limits import Limits
 from agnt5.names import check_word
 from agnt5.pruning import Pruned
 from agnt5.retention import Place
@@ -27,6 +29,15 @@ class CareDesk:
     async def verify(self, run_ids: Sequence[str] | None) -> Verification:
         """Whether it holds together."""
         return await self._runs.look(verify_log, self._runs.bus.log, run_ids)
+
+    async def doctor(self, stuck_after: timedelta, limits: Limits) -> Diagnosis:
+        """How it is."""
+        if not isinstance(stuck_after, timedelta) or stuck_after < timedelta():
+            msg = f"stuck_after is a time such as timedelta(minutes=10), not {stuck_after!r}"
+            raise InvalidInputError(msg)
+        bus = self._runs.bus
+        after_us = stuck_after // timedelta(microseconds=1)
+        return await self._runs.look(examine, bus.log, limits, bus.clock.now(), after_us)
 
     async def prune(
         self,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.transfers import listed
 
 if TYPE_CHECKING:
+    from agnt5.diagnosis import Diagnosis
     from agnt5.pruning import Pruned
     from agnt5.retention import Place
     from agnt5.verification import Verification
+
+
+STUCK_AFTER: Final = timedelta(minutes=10)
+"""How long nothing may happen in a run that could go on."""
 
 
 class Caring(BlockingClient):
@@ -35,6 +40,19 @@ class Caring(BlockingClient):
             StoreError: When the disk fails. What is damaged is told, and not raised.
         """
         return self._ask(lambda rt: rt.care.verify(listed(run_ids)))
+
+    def doctor(self, stuck_after: timedelta = STUCK_AFTER) -> Diagnosis:
+        """How the store and its runs are: what is large, what does not move, and what to do.
+
+        Args:
+            stuck_after: Of a run that could go on: how long nothing may happen before it is told;
+                ten minutes by default.
+
+        Raises:
+            InvalidInputError: When ``stuck_after`` is no time.
+            StoreError: When the store cannot be read.
+        """
+        return self._ask(lambda rt: rt.care.doctor(stuck_after, rt.settings.limits))
 
     def prune(
         self,
@@ -76,6 +94,10 @@ class AsyncCaring(AwaitingClient):
     async def verify(self, run_ids: str | Sequence[str] | None = None) -> Verification:
         """Whether the store holds together. See :meth:`Client.verify`."""
         return await self._ask(lambda rt: rt.care.verify(listed(run_ids)))
+
+    async def doctor(self, stuck_after: timedelta = STUCK_AFTER) -> Diagnosis:
+        """How the store and its runs are. See :meth:`Client.doctor`."""
+        return await self._ask(lambda rt: rt.care.doctor(stuck_after, rt.settings.limits))
 
     async def prune(
         self,

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
+from agnt5.events.care import StoreFigures, Vacuumed
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
+from agnt5.events.stores.sqlite_care import figures_of, vacuum
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
@@ -144,6 +146,14 @@ class SqliteLog:
     def forget(self, removals: Sequence[Removal]) -> list[str]:
         """Delete runs, with their rows and keys, in one transaction."""
         return self._call(lambda: self._committer.forget(removals))
+
+    def figures(self) -> StoreFigures:
+        """How much room it takes, and who has it."""
+        return figures_of(self.path, self._reading())
+
+    def vacuum(self) -> Vacuumed:
+        """Give room that nobody uses back to the disk."""
+        return self._call(lambda: vacuum(self._committer.connection, self.path))
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch.
