@@ -52,6 +52,7 @@ class Operator(Runtime):
 
     Args:
         store: As for :class:`agnt5.Runtime`; one that outlives its process.
+        create: Make it unless it is there.
 
     Raises:
         ConfigurationError: When it is no store that another process can operate on.
@@ -59,9 +60,10 @@ class Operator(Runtime):
 
     bus_class = QuietBus
 
-    def __init__(self, store: str | None = None) -> None:
+    def __init__(self, store: str | None = None, *, create: bool = False) -> None:
         # What a run may grow to is said where it is executed.
         super().__init__(_lasting(store), grace=0, limits=Limits(None, None, None, None))
+        self._create = create
 
     async def start(self) -> None:
         """Open the store.
@@ -71,7 +73,7 @@ class Operator(Runtime):
             StoreError: When it is not there, or cannot be read or written.
         """
         try:
-            self._log = await asyncio.to_thread(open_log, self.store, create=False)
+            self._log = await asyncio.to_thread(open_log, self.store, create=self._create)
         except StoreInUseError as error:
             raise StoreInUseError(
                 f"{error} Or ask that process itself, through its client: it need not be ended."

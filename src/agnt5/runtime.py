@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -26,7 +26,7 @@ from agnt5.crossing import ask_from_afar
 from agnt5.desks import Desks, sweeps_of
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
-from agnt5.events.stores import beside_memory, open_store
+from agnt5.events.stores import ask_store, beside_memory, open_store
 from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
@@ -42,6 +42,7 @@ from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 if TYPE_CHECKING:
+    from agnt5.events.query import Cell, SqlAnswer
     from agnt5.retention import Retention
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
@@ -334,6 +335,26 @@ def open_log(store: str | None = None, *, readonly: bool = False, create: bool =
         StoreError: When it is in use, is not there, or cannot be read or written.
     """
     return open_store(store_url(store), readonly=readonly, create=create)
+
+
+def ask_sql(
+    store: str | None, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
+) -> SqlAnswer:
+    """Answer a question in SQL to a store that is there, whoever has it open; only that.
+
+    Args:
+        store: As for :class:`Runtime`.
+        sql: One select, on the views or the tables.
+        parameters: What its question marks stand for.
+        limit: Rows at most.
+        timeout: Seconds at most.
+
+    Raises:
+        ConfigurationError: When it is no store that keeps tables.
+        InvalidInputError: When the question is wrong, does more than read, or takes too long.
+        StoreError: When the store is not there, or cannot be read.
+    """
+    return ask_store(store_url(store), sql, parameters, limit=limit, timeout=timeout)
 
 
 def rebuild_index(store: str | None = None) -> int:

@@ -18,6 +18,10 @@ from agnt5.cli.harmless import harmless
 from agnt5.exceptions import AGNT5Error, ConfigurationError, InvalidInputError, StoreError
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read the output has left. Of the error that says so, click makes a failure."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run, not when they are listed."""
 
@@ -44,6 +48,13 @@ class LazyGroup(click.Group):
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def format_commands(
         self,
@@ -101,7 +112,7 @@ def run(arguments: Sequence[str], group: click.Command = agnt5) -> int:
         return _say(error.format_message(), Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGoneError):
         return _reader_is_gone()
     except Exception as error:  # noqa: BLE001 - the edge of the program
         return _explained(error)

@@ -56,12 +56,13 @@ def look(store: str | None, ask: Ask[T]) -> T:
     return _with(Onlooker(store), ask)
 
 
-def operate(store: str | None, ask: Ask[T]) -> T:
+def operate(store: str | None, ask: Ask[T], *, create: bool = False) -> T:
     """Take a store, have something written down in it, and give it back.
 
     Args:
         store: As for :func:`look`.
         ask: What to ask; what it has awaited is durable.
+        create: Make the store unless it is there.
 
     Raises:
         StoreInUseError: When another process has it; the message says which one.
@@ -70,7 +71,7 @@ def operate(store: str | None, ask: Ask[T]) -> T:
     """
     from agnt5.operating import Operator  # noqa: PLC0415 - see the module
 
-    return _with(Operator(store), ask)
+    return _with(Operator(store, create=create), ask)
 
 
 def _with(runtime: Runtime, ask: Ask[T]) -> T:

@@ -17,7 +17,8 @@ from agnt5.events.care import StoreFigures, Vacuumed
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, LogView, Removal, Sink, StoredFact
-from agnt5.events.query import EventQuery
+from agnt5.events.query import Cell, EventQuery, SqlAnswer
+from agnt5.events.stores.sqlite_ask import ask_sqlite
 from agnt5.events.stores.sqlite_care import figures_of, vacuum
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
@@ -81,7 +82,7 @@ class SqliteLog:
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
         looked = _look_mode(self.path, readonly=readonly) if readonly or not create else ""
-        mode = self._mode = looked if readonly else "rw"
+        self._mode = mode = looked if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
         self._committer = Committer(self.path, durability, self._recorder)
@@ -279,6 +280,14 @@ class SqliteLog:
     def current(self, scope: str) -> Lease | None:
         """The lease that stands, or None."""
         return self._reading().lease(scope)
+
+    def ask(
+        self, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
+    ) -> SqlAnswer:
+        """Answer a question in SQL, on a connection that can only read. Seconds, rows."""
+        self._reading()
+        mode = self._mode if self._mode.startswith("ro") else "ro"
+        return ask_sqlite(self.path, mode, sql, parameters, limit=limit, timeout=timeout)
 
     # Guards
 
