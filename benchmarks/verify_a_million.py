@@ -21,7 +21,6 @@ from pathlib import Path
 from ask_a_million import BEGIN_US, build, peak_kb
 
 from agnt5 import AsyncClient, Runtime, vacuum_store, verify_store
-from agnt5.actors.clock import ManualClock
 from agnt5.operating import Onlooker, Operator
 
 RUNS_PRUNED = 5000
@@ -41,11 +40,11 @@ async def opened(store: str) -> str:
 
 async def pruned(store: str, folder: Path) -> str:
     """Delete the oldest runs into files."""
-    runtime = Operator(store)
-    runtime._clock = ManualClock(BEGIN_US + RUNS_PRUNED * 1_000_000)
-    async with runtime:
+    before_us = BEGIN_US + RUNS_PRUNED * 1_000_000
+    older_than = timedelta(microseconds=time.time_ns() // 1000 - before_us)
+    async with Operator(store) as runtime:
         client = AsyncClient(runtime=runtime)
-        return str(await client.prune(timedelta(), archive=folder)).partition("\n")[0]
+        return str(await client.prune(older_than, archive=folder)).partition("\n")[0]
 
 
 def timed(name: str, work: Callable[[], object]) -> None:
