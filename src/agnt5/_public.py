@@ -61,6 +61,7 @@ from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
 from agnt5.histories import History
 from agnt5.keyring import Keyring
+from agnt5.limits import Limits
 from agnt5.people import UserReply
 from agnt5.policies import (
     BackoffPolicy,
@@ -93,12 +94,16 @@ from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
 if TYPE_CHECKING:
+    from agnt5.diagnosis import Complaint, Diagnosis
     from agnt5.diffs import RunDiff
+    from agnt5.events.care import StoreFigures, Vacuumed
     from agnt5.events.chain_check import ChainProblem, ChainReport
     from agnt5.explanations import Explanation
     from agnt5.privacy_desk import Shredded
+    from agnt5.pruning import Pruned
+    from agnt5.retention import Retention
     from agnt5.snapshots import RunSnapshot
-    from agnt5.store_care import verify_store
+    from agnt5.store_care import vacuum_store, verify_store
     from agnt5.verification import Finding, Verification
 
 LATER: Final = {
@@ -109,8 +114,15 @@ LATER: Final = {
     "RunSnapshot": "agnt5.snapshots",
     "Shredded": "agnt5.privacy_desk",
     "Finding": "agnt5.verification",
+    "Pruned": "agnt5.pruning",
+    "Retention": "agnt5.retention",
     "Verification": "agnt5.verification",
+    "vacuum_store": "agnt5.store_care",
     "verify_store": "agnt5.store_care",
+    "Complaint": "agnt5.diagnosis",
+    "Diagnosis": "agnt5.diagnosis",
+    "StoreFigures": "agnt5.events.care",
+    "Vacuumed": "agnt5.events.care",
 }
 """Where each of these is; the imports above say the same to type checkers."""
 
@@ -144,8 +156,10 @@ __all__ = [
     "CheckpointError",
     "ChildCancelledError",
     "Client",
+    "Complaint",
     "ConfigurationError",
     "Context",
+    "Diagnosis",
     "EncryptionKeyError",
     "Entity",
     "EntityRegistry",
@@ -163,17 +177,20 @@ __all__ = [
     "History",
     "InvalidInputError",
     "Keyring",
+    "Limits",
     "NondeterminismError",
     "NotHappened",
     "OverloadedError",
     "PayloadError",
     "PayloadTooLargeError",
+    "Pruned",
     "QueryError",
     "Queue",
     "RateLimit",
     "ReceivedEvent",
     "RecordedError",
     "RecoveryPolicy",
+    "Retention",
     "RetryError",
     "RetryPolicy",
     "RunDiff",
@@ -195,6 +212,7 @@ __all__ = [
     "StatusResponse",
     "StepTimeoutError",
     "StoreError",
+    "StoreFigures",
     "StreamOffset",
     "SubmitResponse",
     "Tool",
@@ -204,6 +222,7 @@ __all__ = [
     "UnknownOutcomeError",
     "UpdateError",
     "UserReply",
+    "Vacuumed",
     "Verification",
     "WebhookResponse",
     "WebhookVerificationError",
@@ -220,6 +239,7 @@ __all__ = [
     "rebuild_index",
     "task",
     "tool",
+    "vacuum_store",
     "verify",
     "verify_store",
     "webhook",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from datetime import timedelta
 
+from agnt5.diagnosis import Diagnosis, examine
+from agnt5.events.index import FINISHED
 from agnt5.events.log import EventLog
+from agnt5.exceptions import InvalidInputError
+from agnt5.limits import Limits
+from agnt5.names import check_word
+from agnt5.pruning import Pruned
+from agnt5.retention import Place
 from agnt5.runs import Runs
 from agnt5.store_checks import all_checks
+from agnt5.sweeps import prune
 from agnt5.verification import Verification, verify_view
 
 
@@ -19,6 +29,37 @@ class CareDesk:
     async def verify(self, run_ids: Sequence[str] | None) -> Verification:
         """Whether it holds together."""
         return await self._runs.look(verify_log, self._runs.bus.log, run_ids)
+
+    async def doctor(self, stuck_after: timedelta, limits: Limits) -> Diagnosis:
+        """How it is."""
+        if not isinstance(stuck_after, timedelta) or stuck_after < timedelta():
+            msg = f"stuck_after is a time such as timedelta(minutes=10), not {stuck_after!r}"
+            raise InvalidInputError(msg)
+        bus = self._runs.bus
+        after_us = stuck_after // timedelta(microseconds=1)
+        return await self._runs.look(examine, bus.log, limits, bus.clock.now(), after_us)
+
+    async def prune(
+        self,
+        older_than: timedelta,
+        archive: Place | None,
+        component: str | None,
+        status: str | None,
+        *,
+        dry_run: bool,
+    ) -> Pruned:
+        """Delete runs that ended long enough ago."""
+        if not isinstance(older_than, timedelta) or older_than < timedelta():
+            msg = f"older_than is a time such as timedelta(days=30), not {older_than!r}"
+            raise InvalidInputError(msg)
+        if archive is not None and not isinstance(archive, str | os.PathLike):
+            raise InvalidInputError(f"archive is a folder, or None, not {archive!r}")
+        if status not in {None, *FINISHED}:
+            raise InvalidInputError(f"status is one of {', '.join(FINISHED)}, not {status!r}")
+        check_word(component, "component")
+        return await prune(
+            self._runs, older_than, archive, component=component, status=status, dry_run=dry_run
+        )
 
 
 def verify_log(log: EventLog, run_ids: Sequence[str] | None) -> Verification:

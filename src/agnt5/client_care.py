@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.transfers import listed
 
 if TYPE_CHECKING:
+    from agnt5.diagnosis import Diagnosis
+    from agnt5.pruning import Pruned
+    from agnt5.retention import Place
     from agnt5.verification import Verification
+
+
+STUCK_AFTER: Final = timedelta(minutes=10)
+"""How long nothing may happen in a run that could go on."""
 
 
 class Caring(BlockingClient):
@@ -33,6 +41,52 @@ class Caring(BlockingClient):
         """
         return self._ask(lambda rt: rt.care.verify(listed(run_ids)))
 
+    def doctor(self, stuck_after: timedelta = STUCK_AFTER) -> Diagnosis:
+        """How the store and its runs are: what is large, what does not move, and what to do.
+
+        Args:
+            stuck_after: Of a run that could go on: how long nothing may happen before it is told;
+                ten minutes by default.
+
+        Raises:
+            InvalidInputError: When ``stuck_after`` is no time.
+            StoreError: When the store cannot be read.
+        """
+        return self._ask(lambda rt: rt.care.doctor(stuck_after, rt.settings.limits))
+
+    def prune(
+        self,
+        older_than: timedelta,
+        *,
+        archive: Place | None,
+        component: str | None = None,
+        status: str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that ended long enough ago, with all that they have started.
+
+        They are deleted in small batches; runs go on meanwhile. What must stay is counted in
+        ``kept``. Idempotency keys are forgotten with the run that they name.
+
+        Args:
+            older_than: The run, and every run that it has started, ended at least so long ago.
+            archive: A folder that they are written to first; None to have them deleted and gone.
+            component: Only runs of this function or workflow.
+            status: Only runs that ended so: ``completed``, ``failed`` or ``cancelled``.
+            dry_run: Only say what would be deleted.
+
+        Returns:
+            What was deleted, and what had to stay.
+
+        Raises:
+            InvalidInputError: When an argument cannot be meant. Nothing was deleted.
+            StoreError: When the store cannot be read or written; whole batches may be gone.
+            OSError: When the archive cannot be written; nothing that is not in it was deleted.
+        """
+        return self._ask(
+            lambda rt: rt.care.prune(older_than, archive, component, status, dry_run=dry_run)
+        )
+
 
 class AsyncCaring(AwaitingClient):
     """The same, awaited."""
@@ -40,3 +94,21 @@ class AsyncCaring(AwaitingClient):
     async def verify(self, run_ids: str | Sequence[str] | None = None) -> Verification:
         """Whether the store holds together. See :meth:`Client.verify`."""
         return await self._ask(lambda rt: rt.care.verify(listed(run_ids)))
+
+    async def doctor(self, stuck_after: timedelta = STUCK_AFTER) -> Diagnosis:
+        """How the store and its runs are. See :meth:`Client.doctor`."""
+        return await self._ask(lambda rt: rt.care.doctor(stuck_after, rt.settings.limits))
+
+    async def prune(
+        self,
+        older_than: timedelta,
+        *,
+        archive: Place | None,
+        component: str | None = None,
+        status: str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that ended long enough ago. See :meth:`Client.prune`."""
+        return await self._ask(
+            lambda rt: rt.care.prune(older_than, archive, component, status, dry_run=dry_run)
+        )

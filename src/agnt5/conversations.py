@@ -108,9 +108,9 @@ class Conversations:
                 msg = f"the {name} of an answer is a text or None, not {value!r}"
                 raise InvalidInputError(msg)
             if value:
-                check_name(value, f"the {name} of an answer")
+                check_name(value, f"the {name} of an answer", None)
         if answer:
-            check_name(answer, "an answer")
+            check_name(answer, "an answer", None)
         about.answer = answer
         await self._runs.command(run_id, about)
 

@@ -5,6 +5,7 @@ A process should be at its first run before anybody notices; what looks back at 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
     from agnt5.privacy_desk import PrivacyDesk
+    from agnt5.retention import Retention
     from agnt5.runs import Runs
+    from agnt5.sweeps import Sweeps
     from agnt5.time_travel import TimeTravel
 
 
@@ -57,3 +60,17 @@ class Desks:
         from agnt5.privacy_desk import PrivacyDesk  # noqa: PLC0415 - see above
 
         return PrivacyDesk(self.runs)
+
+
+def sweeps_of(runs: Runs, retention: Mapping[str, Retention] | None) -> Sweeps | None:
+    """What keeps the retentions of a runtime; None, and not imported, where there are none.
+
+    Raises:
+        ConfigurationError: When they are wrong.
+    """
+    if not retention:
+        return None
+    from agnt5.retention import checked  # noqa: PLC0415 - see above
+    from agnt5.sweeps import Sweeps  # noqa: PLC0415 - see above
+
+    return Sweeps(runs, checked(retention))

@@ -142,6 +142,8 @@ def _mend(annals: Annals, queued: f.RunQueued, found: f.RunSuspended) -> Wait:
         case "nondeterminism":
             what = "code that asks for what its log holds"
             wakes = "mend it and start the program again"
+        case "limit":
+            what, wakes = "a larger limit, as its report says", "open the runtime with one"
         case "input":
             what = f"a {name} that takes the recorded input"
             wakes = "mend it and start the program again"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from agnt5.events.index import NO_RUN
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 
+LONGEST_NAME = 512
+"""Characters of what is named in code or by callers: steps, signals, updates, keys."""
 _MAX_RUN_ID = 128
 
 
@@ -24,14 +26,17 @@ def check_text(value: str | None, what: str, limit: int) -> None:
         raise InvalidInputError(msg)
 
 
-def check_name(value: object, what: str) -> str:
-    """The text, if it is one, has something in it and can be recorded.
+def check_name(value: object, what: str, limit: int | None = LONGEST_NAME) -> str:
+    """The text, if it is one, has something in it, is not too long and can be recorded.
 
     Raises:
         InvalidInputError: With what was given.
     """
     if not isinstance(value, str) or not value:
         msg = f"{what} must be a text that is not empty, not {value!r}"
+        raise InvalidInputError(msg)
+    if limit is not None and len(value) > limit:
+        msg = f"{what} may have at most {limit} characters, not {len(value)}: {value[:40]!r}..."
         raise InvalidInputError(msg)
     if not _is_recordable(value):
         msg = f"{what} cannot be recorded: {value!r} has a character that UTF-8 has not"
@@ -46,7 +51,7 @@ def check_word(value: object, what: str) -> None:
         InvalidInputError: With what was given.
     """
     if value is not None:
-        check_name(value, what)
+        check_name(value, what, None)
 
 
 def _is_recordable(text: str) -> bool:

@@ -12,6 +12,7 @@ import asyncio
 
 from agnt5.actors.quiet import LookingBus, QuietBus
 from agnt5.exceptions import ConfigurationError, StoreInUseError
+from agnt5.limits import Limits
 from agnt5.runtime import Runtime, open_log
 from agnt5.store_address import store_url
 
@@ -61,7 +62,8 @@ class Operator(Runtime):
     bus_class = QuietBus
 
     def __init__(self, store: str | None = None, *, create: bool = False) -> None:
-        super().__init__(_lasting(store), grace=0)
+        # What a run may grow to is said where it is executed.
+        super().__init__(_lasting(store), grace=0, limits=Limits(None, None, None, None))
         self._create = create
 
     async def start(self) -> None:

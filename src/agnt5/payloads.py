@@ -168,10 +168,11 @@ def encoded_size(value: JsonValue, *, where: str = "value") -> int:
     return len(_dumps(value, where))
 
 
-def check_size(value: JsonValue, limit: int, where: str = "value") -> None:
-    """Refuse an encoded value that takes more than ``limit`` bytes.
+def check_size(value: JsonValue, limit: int, where: str = "value") -> int:
+    """Refuse an encoded value that takes more than ``limit`` bytes; returns how many it takes.
 
     >>> check_size([1, 2], limit=1024)
+    5
 
     Raises:
         PayloadTooLargeError: It does; the message has both figures.
@@ -183,6 +184,7 @@ def check_size(value: JsonValue, limit: int, where: str = "value") -> None:
             "keep the data elsewhere and record a reference to it",
             where=where,
         )
+    return size
 
 
 def digest(value: JsonValue) -> str:

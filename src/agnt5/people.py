@@ -246,7 +246,7 @@ class _Limits:
             msg = f"on_timeout is an answer, and so a text, not {self.on_timeout!r}"
             raise ValueError(msg)
         if self.on_timeout:
-            check_name(self.on_timeout, "on_timeout")
+            check_name(self.on_timeout, "on_timeout", None)
         asked = f.UserInputRequested(
             key="",
             question=given.question,

@@ -201,7 +201,8 @@ class Runs:
     ) -> None:
         """Send a signal to a run; it is durable when this returns."""
         check_name(name, "the name of a signal")
-        check_word(signal_id, "signal_id")
+        if signal_id is not None:
+            check_name(signal_id, "signal_id")
         encoded = self.bus.encode(payload, f"payload of signal {name!r}")
         unique = signal_id or self.bus.ids.event_id()
         await self.command(run_id, c.SendSignal(unique, name, encoded))

@@ -23,7 +23,7 @@ from agnt5.contract_watch import ContractWatch, OnViolation
 from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
-from agnt5.desks import Desks
+from agnt5.desks import Desks, sweeps_of
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
 from agnt5.events.stores import ask_store, beside_memory, encrypted, open_store
@@ -32,6 +32,7 @@ from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
 from agnt5.keyring import Keyring
+from agnt5.limits import Limits
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
@@ -46,6 +47,7 @@ from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 if TYPE_CHECKING:
     from agnt5.events.query import Cell, SqlAnswer
+    from agnt5.retention import Retention
 
 T = TypeVar("T")
 
@@ -81,6 +83,9 @@ class Runtime(Desks):
             default those in ``AGNT5_ENCRYPTION_KEYS``, if it is set.
         chain: Begin a hash chain over every run, see :class:`agnt5.HashChain`; True for one without
             signed heads. A chain that a store has goes on by itself.
+        retention: By component, how long runs are kept once they have ended; ``"*"`` for all that
+            are not named. Without one they are kept for ever. See :class:`agnt5.Retention`.
+        limits: How much a run and an entity may grow, see :class:`agnt5.Limits`.
         clock: Where time comes from; the machine's clock by default.
 
     Raises:
@@ -126,6 +131,8 @@ class Runtime(Desks):
         on_violation: OnViolation | None = None,
         encryption: Keyring | None = None,
         chain: HashChain | bool | None = None,
+        retention: Mapping[str, Retention] | None = None,
+        limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store, self._log = named_or_given(store)
@@ -140,6 +147,7 @@ class Runtime(Desks):
             strict_idempotency,
             default_timeout_ms,
             several(queues),
+            limits or Limits(),
         )
         self._defaults = step_defaults(default_retries, default_backoff)
         self._default_policy = retry_policy(default_retries)
@@ -147,8 +155,8 @@ class Runtime(Desks):
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
-        self.conversations = Conversations(self.runs)
-        self.streams = RunStreams(self.runs)
+        self._sweeps = sweeps_of(self.runs, retention)
+        self.conversations, self.streams = Conversations(self.runs), RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
         self._secrets = privacy_of(encryption, chain)
         self._clock = clock or SystemClock()
@@ -222,7 +230,12 @@ class Runtime(Desks):
             clock=self._clock,
             context=context,
             settings=BusSettings(
-                RunSettings(int(settings.park_after * 1e6), settings.stall_limit, self._defaults),
+                RunSettings(
+                    int(settings.park_after * 1e6),
+                    settings.stall_limit,
+                    self._defaults,
+                    settings.limits,
+                ),
                 settings.max_active_runs,
                 settings.threads,
                 settings.queues,
@@ -236,6 +249,8 @@ class Runtime(Desks):
         bus.open()
         if bus.executes:
             self.schedules.open()
+            if self._sweeps is not None:
+                self._sweeps.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -251,6 +266,8 @@ class Runtime(Desks):
             open_runtimes.remove(self)
         with anyio.CancelScope(shield=True):
             self.schedules.close()
+            if self._sweeps is not None:
+                self._sweeps.close()
             await bus.close(self.settings.grace if grace is None else grace)
             self.runs.close(CLOSED)
             self.entities.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import UnionType
 
 from agnt5.events.run.retry import StepDefaults
 from agnt5.exceptions import ConfigurationError
 from agnt5.flow import Queue
 from agnt5.function import retry_plan
+from agnt5.limits import Limits
 from agnt5.policies import Backoff, Retries, backoff_policy, retry_policy
 
 
@@ -27,6 +28,7 @@ class Settings:
     strict_idempotency: bool = False
     default_timeout_ms: int | None = None
     queues: tuple[Queue, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         for name in ("grace", "park_after", "stall_limit"):
@@ -45,6 +47,8 @@ class Settings:
             if not isinstance(queue, Queue):
                 msg = f"queues takes agnt5.Queue objects, not {queue!r}"
                 raise ConfigurationError(msg)
+        if not isinstance(self.limits, Limits):
+            raise ConfigurationError(f"limits takes agnt5.Limits(...), not {self.limits!r}")
         names = [queue.name for queue in self.queues]
         if len(set(names)) < len(names):
             msg = f"two queues have the same name: {', '.join(sorted(names))}"

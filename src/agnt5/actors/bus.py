@@ -56,7 +56,7 @@ class Bus(Workshop):
         )
         self.runs: dict[str, RunActor] = {}
         self.journal = self.journal_class(log, context, settings.listener)
-        self.entities = Entities(self, context, settings.run.park_after_us)
+        self.entities = Entities(self, context, settings.run)
         self.log, self.closing = log, False
         self._admission = line = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted

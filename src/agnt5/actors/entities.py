@@ -7,6 +7,7 @@ from contextvars import Context
 
 from agnt5.actors.clock import Alarm
 from agnt5.actors.entity import Answer, EntityActor, EntityCall, House, Visit
+from agnt5.actors.settings import RunSettings
 from agnt5.events.entity.streams import entity_stream
 from agnt5.exceptions import AGNT5Error, RuntimeClosedError, StoreError
 
@@ -17,11 +18,12 @@ _ENDING_S = 5.0
 class Entities:
     """Every entity that is in memory, by its stream."""
 
-    def __init__(self, house: House, context: Context, idle_us: int) -> None:
+    def __init__(self, house: House, context: Context, settings: RunSettings) -> None:
         self.actors: dict[str, EntityActor] = {}
         self._house = house
         self._context = context
-        self._idle_us = idle_us
+        self._idle_us = settings.park_after_us
+        self._most_waiting = settings.limits.waiting_calls
         self._loop = asyncio.get_running_loop()
         self._idle: dict[str, int] = {}
         """Since when each idle one has been idle, the earliest first."""
@@ -34,6 +36,7 @@ class Entities:
 
         Raises:
             ExecutionError: When the method fails; the original is its cause.
+            OverloadedError: When too many calls of it wait.
             RuntimeClosedError: When the house closes.
             StoreError: When it cannot be recorded.
         """
@@ -74,7 +77,9 @@ class Entities:
     def _actor(self, stream: str) -> EntityActor:
         actor = self.actors.get(stream)
         if actor is None:
-            actor = EntityActor(stream, self._context, self._house, self._rested)
+            actor = EntityActor(
+                stream, self._context, self._house, self._rested, most_waiting=self._most_waiting
+            )
             actor.hold()
             self.actors[stream] = actor
             task = self._loop.create_task(self._load(actor), context=self._context.copy())

@@ -35,6 +35,7 @@ from agnt5.exceptions import (
     BodyClosed,
     ExecutionError,
     InvalidInputError,
+    OverloadedError,
     RuntimeClosedError,
     StoreError,
     VersionConflictError,
@@ -114,6 +115,8 @@ class EntityActor(Actor[Visit]):
         context: Context,
         house: House,
         rested: Callable[[EntityActor], None],
+        *,
+        most_waiting: int | None = None,
     ) -> None:
         super().__init__(f"entity {stream}", context)
         self.stream = stream
@@ -122,6 +125,7 @@ class EntityActor(Actor[Visit]):
         self._rested = rested
         self._chain = Chain()
         self._waiting: deque[Visit] = deque()
+        self._most_waiting = most_waiting
         self._writing: Visit | None = None
         self._asking: set[Visit] = set()
 
@@ -151,11 +155,20 @@ class EntityActor(Actor[Visit]):
             if visit.call.is_query:
                 self._asking.add(visit)
                 self._begin(visit)
+            elif self._most_waiting is not None and len(self._waiting) >= self._most_waiting:
+                visit.answer.set_exception(self._full())
             else:
                 self._waiting.append(visit)
-        self._begin_next()
+                self._begin_next()
         if not self.is_busy:
             self._rested(self)
+
+    def _full(self) -> OverloadedError:
+        return OverloadedError(
+            f"{self._most_waiting:,} calls of {self.address} wait already, which is the limit"
+            " (Limits(waiting_calls=...)). Nothing was written: try again later, or divide the"
+            " entity, as calls of different keys do not wait for each other"
+        )
 
     def crashed(self, error: Exception) -> None:
         """Nothing is lost: whoever called is told."""

@@ -8,6 +8,7 @@ from contextvars import Context
 
 from agnt5.actors.actor import Actor
 from agnt5.actors.clock import Clock
+from agnt5.actors.gauge import Gauge
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
@@ -27,7 +28,14 @@ class EventSourced(Actor[RunCommand], ABC):
     """Owns one stream and is the only one in this process that writes it."""
 
     def __init__(
-        self, run_id: str, context: Context, *, journal: Journal, clock: Clock, ids: Ids
+        self,
+        run_id: str,
+        context: Context,
+        *,
+        journal: Journal,
+        clock: Clock,
+        ids: Ids,
+        gauge: Gauge,
     ) -> None:
         super().__init__(f"run {run_id}", context)
         self.state = RunState(run_id)
@@ -35,6 +43,7 @@ class EventSourced(Actor[RunCommand], ABC):
         self._clock = clock
         self._ids = ids
         self._chain = Chain()
+        self.gauge = gauge
         self._in_flight = 0
         self._settlers: list[Reply] = []
 
@@ -81,13 +90,14 @@ class EventSourced(Actor[RunCommand], ABC):
     ) -> None:
         state, ids = self.state, self._ids
         changed = was_parked or any(map(affects_row, facts))
+        raw = [encode_fact(fact, now, ids.event_id()) for fact in facts]
         self._in_flight += 1
         new = facts[0] if isinstance(facts[0], RunQueued) else None
         self._journal.append(
             Append(
                 stream=state.run_id,
                 after=state.version - len(facts),
-                facts=[encode_fact(fact, now, ids.event_id()) for fact in facts],
+                facts=raw,
                 changes=changes_of(state, facts) if changed else (),
                 chain=self._chain,
                 on_settled=self._settler(effects, replies),
@@ -97,6 +107,8 @@ class EventSourced(Actor[RunCommand], ABC):
                 begins=self._successor(facts[-1], now),
             )
         )
+        if self.gauge.add(raw, state):
+            self.has_grown()
 
     def _successor(self, last: RunFact, now: int) -> Beginning | None:
         """The stream of the run that goes on in place of this one, if that is how it has ended."""
@@ -141,6 +153,9 @@ class EventSourced(Actor[RunCommand], ABC):
         for reply in waiting:
             reply(None)
         self.at_rest()
+
+    def has_grown(self) -> None:
+        """It is as large as a run may be, or half as large."""
 
     def became_durable(self, version: int) -> None:
         """The stream is on disk up to this version."""

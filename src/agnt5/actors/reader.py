@@ -15,6 +15,18 @@ from agnt5.events.run.facts import RunContinued, RunFact
 from agnt5.exceptions import AGNT5Error, StoreError
 
 History = list[tuple[RunFact, int]]
+
+
+class Recorded(History):
+    """A history that was read.
+
+    Attributes:
+        size: Bytes of what its facts say.
+    """
+
+    size: int = 0
+
+
 OnRead = Callable[[str, History | AGNT5Error], None]
 _Request = tuple[str, OnRead, bool]
 """A stream, who wants it, and whether as a whole."""
@@ -108,9 +120,11 @@ class Reader:
     @staticmethod
     def _decoded(rows: list[StoredFact]) -> History | AGNT5Error:
         try:
-            return decode_history(rows)
+            history = Recorded(decode_history(rows))
         except Exception as error:  # noqa: BLE001 - the same
             return _failure(error)
+        history.size = sum([len(row.state) for row in rows])
+        return history
 
 
 def _failure(error: Exception) -> AGNT5Error:

@@ -12,6 +12,7 @@ from agnt5.actors.attempts import Attempts
 from agnt5.actors.branch import is_ending
 from agnt5.actors.clock import Clock
 from agnt5.actors.eventsourced import EventSourced
+from agnt5.actors.gauge import SUSPENDED_AT_LIMIT, Gauge
 from agnt5.actors.ids import Ids
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
@@ -51,7 +52,8 @@ class RunActor(EventSourced):
         clock: Clock,
         ids: Ids,
     ) -> None:
-        super().__init__(run_id, context, journal=journal, clock=clock, ids=ids)
+        gauge = Gauge(settings.limits)
+        super().__init__(run_id, context, journal=journal, clock=clock, ids=ids, gauge=gauge)
         self.script: Script | None = None
         self.durable = 0
         """The version up to which its stream is known to be on disk."""
@@ -76,6 +78,7 @@ class RunActor(EventSourced):
     ) -> None:
         """Begin again from the log; or only take letters, as there is no place for it yet."""
         self.state = state
+        self.gauge.begin(state, history)
         self.became_durable(state.version)
         self.release()
         # Whoever waits for an answer that got onto the disk, but whose append looked failed.
@@ -109,6 +112,7 @@ class RunActor(EventSourced):
     ) -> None:
         """Try a suspended run again, with the code of this digest."""
         self.state = state
+        self.gauge.begin(state, history)
         self.became_durable(state.version)
         self.release()
         self.receive([Envelope(c.ResumeRun(digest), reply)])
@@ -155,6 +159,13 @@ class RunActor(EventSourced):
         self._rejected = first_version == 1
         if self.stopped is None:
             self._house.failed(self, error)
+
+    def has_grown(self) -> None:
+        """Suspend it when it is as large as it may be."""
+        if (report := self.gauge.report(self.state)) is not None:
+            definition = self._definition()
+            digest = definition.digest if definition else ""
+            self.tell(c.SuspendRun(SUSPENDED_AT_LIMIT, report, digest))
 
     def became_durable(self, version: int) -> None:
         """Tell those who listen to the run."""

@@ -11,6 +11,7 @@ from agnt5.events.run.facts import Terminal, UpdateAnswered
 from agnt5.events.run.retry import StepDefaults
 from agnt5.events.run.state import RunState
 from agnt5.flow import Queue
+from agnt5.limits import Limits
 
 CROWD = 500
 """With so many runs in memory, one that only waits is not kept for the case that it is wanted."""
@@ -40,6 +41,7 @@ class RunSettings:
     park_after_us: int = 1_000_000
     stall_limit_s: float = 10.0
     defaults: StepDefaults | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def grace_us(self, runs_in_memory: int) -> int:
         """How long a run that only waits may stay in memory, microseconds."""

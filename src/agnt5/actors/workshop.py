@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from contextvars import Context
 from types import NoneType
@@ -21,6 +22,8 @@ from agnt5.events.run.facts import RunQueued
 from agnt5.events.run.life import IMPORTED
 from agnt5.events.run.state import RunState
 from agnt5.payloads import check_size, encode
+
+logger = logging.getLogger("agnt5.runtime")
 
 
 class Components(Protocol):
@@ -127,8 +130,11 @@ class Workshop(ABC):
 
     def check_size(self, value: JsonValue, where: str) -> None:
         """Refuse a recorded value that is too large."""
-        if not isinstance(value, (int, float, NoneType)):
-            check_size(value, self._payload_limit, where)
+        if isinstance(value, (int, float, NoneType)):
+            return
+        size, limit = check_size(value, self._payload_limit, where), self._payload_limit
+        if size * 2 > limit:
+            logger.warning("%s takes %s bytes; at %s it is refused", where, size, limit)
 
     def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
         """To the executor of a function."""

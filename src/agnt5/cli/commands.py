@@ -33,6 +33,10 @@ COMMANDS: Final[dict[str, Entry]] = {
         "agnt5.cli.travel_commands:diff",
         "Show what has changed in a run between events.",
     ),
+    "doctor": Entry(
+        "agnt5.cli.care_commands:doctor",
+        "Say how a store and its runs are, and what to do.",
+    ),
     "events": Entry(
         "agnt5.cli.events_command:events",
         "List the events of a run, or of all runs.",
@@ -48,6 +52,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     "import": Entry(
         "agnt5.cli.transfer_commands:import_",
         "Write the runs of a file to a store.",
+    ),
+    "prune": Entry(
+        "agnt5.cli.care_commands:prune",
+        "Delete runs that ended long ago, into files.",
     ),
     "query": Entry(
         "agnt5.cli.query_command:query",
@@ -92,5 +100,13 @@ COMMANDS: Final[dict[str, Entry]] = {
     "verify-chain": Entry(
         "agnt5.cli.privacy_commands:verify_chain",
         "Hold a store to its hash chain.",
+    ),
+    "vacuum": Entry(
+        "agnt5.cli.care_commands:vacuum",
+        "Give room that nobody uses back to the disk.",
+    ),
+    "verify": Entry(
+        "agnt5.cli.care_commands:verify",
+        "Say whether a store holds together.",
     ),
 }

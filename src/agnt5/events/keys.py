@@ -14,6 +14,10 @@ import hashlib
 import re
 from urllib.parse import quote, unquote
 
+from agnt5.exceptions import InvalidInputError
+
+LONGEST_KEY = 4096
+"""Characters of a key, so that each can be recorded, exported and imported."""
 SCOPE = ">"
 RECOVERY = "?recovery"
 _UPDATE = "!"
@@ -27,7 +31,7 @@ def operation_key(branch: str, name: str, occurrence: int) -> str:
     >>> operation_key("", "a>b", 0)
     ':a%3Eb#0'
     """
-    return f"{branch}:{_escaped(name)}#{occurrence}"
+    return _bounded(f"{branch}:{_escaped(name)}#{occurrence}")
 
 
 def chosen_key(branch: str, name: str, key: str) -> str:
@@ -38,7 +42,17 @@ def chosen_key(branch: str, name: str, key: str) -> str:
     >>> chosen_key(":plan#0>/1", "charge", "order-7")
     ':plan#0>@charge:order-7'
     """
-    return f"{branch[: branch.rfind(SCOPE) + 1]}@{_escaped(name)}:{_escaped(key)}"
+    return _bounded(f"{branch[: branch.rfind(SCOPE) + 1]}@{_escaped(name)}:{_escaped(key)}")
+
+
+def _bounded(key: str) -> str:
+    if len(key) > LONGEST_KEY:
+        msg = (
+            f"the place of a durable call may take {LONGEST_KEY} characters, and this one takes"
+            f" {len(key)}: {key[:60]!r}... Use shorter names, or nest less."
+        )
+        raise InvalidInputError(msg)
+    return key
 
 
 def _escaped(name: str) -> str:

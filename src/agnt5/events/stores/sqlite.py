@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
+from agnt5.events.care import StoreFigures, Vacuumed
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Collected, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import Cell, EventQuery, SqlAnswer
 from agnt5.events.stores.sqlite_ask import ask_sqlite
 from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD
+from agnt5.events.stores.sqlite_care import figures_of, vacuum
 from agnt5.events.stores.sqlite_chain import begin_chain
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
@@ -174,6 +176,14 @@ class SqliteLog(Evidence):
         while (some := self._call(self._committer.collect)).blobs:
             found = Collected(found.blobs + some.blobs, found.size + some.size)
         return found
+
+    def figures(self) -> StoreFigures:
+        """How much room it takes, and who has it."""
+        return figures_of(self.path, self._reading())
+
+    def vacuum(self) -> Vacuumed:
+        """Give room that nobody uses back to the disk."""
+        return self._call(lambda: vacuum(self._committer.connection, self.path))
 
     def claim(self, scope: str, owner: str) -> Lease:
         """Become the owner of a scope, with a new epoch.

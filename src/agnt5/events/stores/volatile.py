@@ -103,6 +103,11 @@ class VolatileLog:
             memory.close()
         self._log.close()
 
+    @property
+    def durable(self) -> EventLog:
+        """The log beside the one in memory."""
+        return self._log
+
     # Reading
 
     def _of(self, stream: str) -> EventLog:
