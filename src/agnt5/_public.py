@@ -62,6 +62,7 @@ from agnt5.function import function
 from agnt5.histories import History
 from agnt5.keyring import Keyring
 from agnt5.limits import Limits
+from agnt5.opened_stores import rebuild_index
 from agnt5.people import UserReply
 from agnt5.policies import (
     BackoffPolicy,
@@ -84,7 +85,7 @@ from agnt5.responses import (
     SubmitResponse,
     WebhookResponse,
 )
-from agnt5.runtime import Runtime, rebuild_index
+from agnt5.runtime import Runtime
 from agnt5.signing import HashChain, SigningKey
 from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task

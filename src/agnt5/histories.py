@@ -393,9 +393,9 @@ class _Lines:
             parsed = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise self._wrong(f"it is no JSON: {error}") from error
-        if not isinstance(parsed, dict):
-            raise self._wrong("it is no JSON object")
-        return parsed
+        if isinstance(parsed, dict):
+            return parsed
+        raise self._wrong("it is no JSON object")
 
     def _wrong(self, problem: str) -> InvalidInputError:
         return InvalidInputError(f"{self._name}, line {self._number}: {problem}")

@@ -13,7 +13,8 @@ import asyncio
 from agnt5.actors.quiet import LookingBus, QuietBus
 from agnt5.exceptions import ConfigurationError, StoreInUseError
 from agnt5.limits import Limits
-from agnt5.runtime import Runtime, open_log
+from agnt5.opened_stores import open_log
+from agnt5.runtime import Runtime
 from agnt5.store_address import store_url
 
 

@@ -89,6 +89,8 @@ class Pruner:
         result = self.result
         result.kept = dict(self._planner.kept)
         if batch is None:
+            if not result.dry_run and result.runs:
+                self._log.collect()
             return False
         if not result.dry_run:
             if self._archive is not None:

@@ -167,21 +167,34 @@ class Planner:
             )
             for row in page:
                 parent = row.parent_run_id
-                is_root = parent is None or self._log.run_row(parent) is None
+                is_child = parent is not None and self._log.run_row(parent) is not None
+                is_root = not is_child and not self._goes_with_its_first(row)
                 if is_root and row.component not in wanted.others_than:
                     yield row
             if len(page) < _PAGE:
                 return
             after = page[-1].run_id
 
+    def _goes_with_its_first(self, row: RunRow) -> bool:
+        """Whether a chain ends here: its first run has its key. Those between go on their own."""
+        is_last = row.chain is not None and row.continued_to is None
+        return is_last and self._log.run_row(row.chain or "") is not None
+
     def _family(self, root: RunRow) -> list[RunRow]:
         found, known = [root], {root.run_id}
         for row in found:  # grows meanwhile
-            for child in self._children(row.run_id):
-                if child.run_id not in known:
-                    known.add(child.run_id)
-                    found.append(child)
+            for relative in (*self._children(row.run_id), *self._last_of(row)):
+                if relative.run_id not in known:
+                    known.add(relative.run_id)
+                    found.append(relative)
         return found
+
+    def _last_of(self, row: RunRow) -> Iterator[RunRow]:
+        """The run as which the first of a chain goes on, or has ended."""
+        if row.continued_to is not None and row.chain is None:
+            last = self._log.last_of_chain(row.run_id)
+            if last is not None:
+                yield last
 
     def _children(self, run_id: str) -> Iterator[RunRow]:
         before: str | None = None

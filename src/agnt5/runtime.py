@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -26,14 +26,13 @@ from agnt5.crossing import ask_from_afar
 from agnt5.desks import Desks, sweeps_of
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
-from agnt5.events.stores import ask_store, beside_memory, encrypted, open_store
+from agnt5.events.stores import beside_memory, encrypted, open_store
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
 from agnt5.keyring import Keyring
 from agnt5.limits import Limits
-from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
@@ -41,12 +40,11 @@ from agnt5.runtime_privacy import privacy_of
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.signing import HashChain
-from agnt5.store_address import named_or_given, store_url
+from agnt5.store_address import named_or_given
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
 if TYPE_CHECKING:
-    from agnt5.events.query import Cell, SqlAnswer
     from agnt5.retention import Retention
 
 T = TypeVar("T")
@@ -335,77 +333,6 @@ class Runtime(Desks):
         if asyncio.get_running_loop() is self.loop:
             return await ask()
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
-
-
-def open_log(
-    store: str | None = None,
-    *,
-    readonly: bool = False,
-    create: bool = True,
-    encryption: Keyring | None = None,
-) -> EventLog:
-    """Open a store without executing anything.
-
-    Args:
-        store: As for :class:`Runtime`.
-        readonly: Only look: another process may have it open. Without keys, what is encrypted
-            cannot be read then.
-        create: Create it unless it is there.
-        encryption: As for :class:`Runtime`.
-
-    Raises:
-        StoreError: When it is in use, is not there, or cannot be read or written.
-    """
-    keyring = privacy_of(encryption, None).keyring
-    log = open_store(store_url(store), readonly=readonly, create=create)
-    try:
-        return encrypted(log, keyring, SystemClock().now())
-    except BaseException:
-        log.close()
-        raise
-
-
-def ask_sql(
-    store: str | None, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
-) -> SqlAnswer:
-    """Answer a question in SQL to a store that is there, whoever has it open; only that.
-
-    Args:
-        store: As for :class:`Runtime`.
-        sql: One select, on the views or the tables.
-        parameters: What its question marks stand for.
-        limit: Rows at most.
-        timeout: Seconds at most.
-
-    Raises:
-        ConfigurationError: When it is no store that keeps tables.
-        InvalidInputError: When the question is wrong, does more than read, or takes too long.
-        StoreError: When the store is not there, or cannot be read.
-    """
-    return ask_store(store_url(store), sql, parameters, limit=limit, timeout=timeout)
-
-
-def rebuild_index(store: str | None = None, *, encryption: Keyring | None = None) -> int:
-    """Drop the index tables of a store and build them again from its log.
-
-    The log is the truth and the index only makes it quick to search: this loses nothing. No
-    runtime may have the store open.
-
-    Args:
-        store: As for :class:`Runtime`.
-        encryption: As for :class:`Runtime`.
-
-    Returns:
-        How many runs the store holds.
-
-    Raises:
-        StoreError: When the store is in use, or cannot be read or written.
-    """
-    log = open_log(store, encryption=encryption)
-    try:
-        return rebuild_log_index(log)
-    finally:
-        log.close()
 
 
 home: ContextVar[Runtime | None] = ContextVar("agnt5_home", default=None)

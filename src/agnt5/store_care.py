@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agnt5.care_desk import verify_log
 from agnt5.events.care import Care, Vacuumed
 from agnt5.exceptions import ConfigurationError
-from agnt5.runtime import open_log
+from agnt5.opened_stores import open_log
 from agnt5.transfers import listed
 
 if TYPE_CHECKING:

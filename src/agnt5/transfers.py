@@ -14,8 +14,8 @@ from agnt5.histories import MAX_BYTES, Counts, History, Place
 from agnt5.history_desk import check_selection, export_selected, raise_first
 from agnt5.history_forms import Form, read_form
 from agnt5.keyring import Keyring
+from agnt5.opened_stores import open_log
 from agnt5.run_lists import RunFilter, RunFilters
-from agnt5.runtime import open_log
 
 
 def export_runs(

@@ -25,6 +25,7 @@ from agnt5.events.run.facts import (
     ChildFinished,
     Request,
     RunCompleted,
+    RunContinued,
     RunFact,
     RunParked,
     RunQueued,
@@ -281,6 +282,7 @@ _PHASES: dict[type[Fact], Phase] = {
     RunParked: Phase.RUNNING,
     RunResumed: Phase.SUSPENDED,
     RunCompleted: Phase.RUNNING,
+    RunContinued: Phase.RUNNING,
 }
 """What a run must be before it; for facts that would fold whatever it is."""
 

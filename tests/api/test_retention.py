@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
@@ -118,6 +119,53 @@ async def test_keys_are_forgotten_with_their_run(store):
 async def settled(runtime):
     """Runs that have ended have left memory, and owe nothing."""
     await until(lambda: not runtime._bus.runs and not runtime._log.owing())
+
+
+async def test_of_a_living_chain_only_what_lies_between_goes(file_store):
+    """The first run has the key, the last one is under way; both go when the chain has ended."""
+
+    @workflow
+    async def counts(ctx: WorkflowContext, n: int) -> int:
+        if n < 4:
+            return ctx.continue_as_new(n + 1)
+        return n + await ctx.wait_for_signal("go")
+
+    clock = instant_clock()
+    async with Runtime(file_store, clock=clock) as runtime:
+        client = AsyncClient(runtime=runtime)
+        first = (await client.submit("counts", {"n": 0}, "workflow", idempotency_key="k")).run_id
+        await until(lambda: len(runtime._log.run_ids()) == 5)
+        await until(lambda: len(runtime._bus.runs) <= 1 and not runtime._log.owing())
+        clock.advance(10)
+        found = await client.prune(timedelta(seconds=5), archive=None)
+        assert (found.runs, found.kept) == (3, {"unfinished": 1})
+        again = await client.submit("counts", {"n": 0}, "workflow", idempotency_key="k")
+        assert again.run_id.startswith(f"{first}.")
+        await client.signal(first, "go", 1)
+        assert (await client.wait_for_result(first)).output == 5
+        await settled(runtime)
+        assert (await client.verify()).findings == []
+        assert (await client.prune(timedelta(seconds=5), archive=None)).runs == 0
+        clock.advance(10)
+        assert (await client.prune(timedelta(seconds=5), archive=None)).runs == 2
+        assert await client.list_runs() == []
+
+
+async def test_pruning_gives_back_the_room_of_long_payloads(file_store):
+    @function
+    async def long(n: int) -> str:
+        return "x" * n
+
+    clock = instant_clock()
+    async with Runtime(file_store, clock=clock) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("long", {"n": 200_000})
+        clock.advance(10)
+        await settled(runtime)
+        assert (await client.prune(timedelta(seconds=5), archive=None)).runs == 1
+        assert runtime._log.collect().blobs == 0
+        with sqlite3.connect(file_store.removeprefix("sqlite:///")) as connection:
+            assert connection.execute("SELECT count(*) FROM blobs").fetchone() == (0,)
 
 
 async def test_families_go_as_one(store):

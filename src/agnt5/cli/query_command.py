@@ -50,7 +50,7 @@ def query(
     stdin. Nothing can be changed by it. A program may have the store open. The views are described
     in docs/reference/sql-views.md.
     """
-    from agnt5.runtime import ask_sql  # noqa: PLC0415 - it is slow to import, and --help needs none
+    from agnt5.opened_stores import ask_sql  # noqa: PLC0415 - it is slow to import, and --help needs none
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agnt5.runtime import rebuild_index
+from agnt5.opened_stores import rebuild_index
 from agnt5.store_address import store_url
 
 

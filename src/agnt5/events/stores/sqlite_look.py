@@ -38,9 +38,11 @@ _KEYS = (
     "SELECT scope, run_id, input_digest FROM idempotency_keys WHERE scope>? ORDER BY scope LIMIT ?"
 )
 _REPEATED = "SELECT event_id FROM stored_events GROUP BY event_id HAVING count(*)>1 ORDER BY 1"
+# With the long payloads that lie apart.
 _SIZES = (
-    "SELECT originator_id, count(*), sum(length(state)) AS size FROM stored_events "
-    "GROUP BY originator_id ORDER BY size DESC, originator_id LIMIT ?"
+    "SELECT originator_id, count(*), sum(CASE typeof(state) WHEN 'blob' THEN length(state) ELSE "
+    "length(CAST((SELECT text FROM blob_texts WHERE place=stored_events.rowid) AS BLOB)) END) "
+    "AS size FROM stored_events GROUP BY originator_id ORDER BY size DESC, originator_id LIMIT ?"
 )
 
 
