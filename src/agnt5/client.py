@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_histories import Archiving, AsyncArchiving
+from agnt5.client_operating import AsyncClientOperating, ClientOperating
 from agnt5.client_outside import AsyncOutside, Outside
 from agnt5.client_queries import AsyncQuerying, Querying
 from agnt5.client_streams import AsyncStreaming, Streaming
@@ -19,7 +20,9 @@ from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitR
 _WAIT_S = 300.0
 
 
-class Client(Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel):
+class Client(
+    Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel, ClientOperating
+):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
     Args:
@@ -228,6 +231,7 @@ class AsyncClient(
     AsyncArchiving,
     AsyncQuerying,
     AsyncTravel,
+    AsyncClientOperating,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.
 

@@ -16,7 +16,7 @@ from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import Watcher
 from agnt5.answers import events_response, maybe, response_of, status_response, when
 from agnt5.events.codec import decode_history
-from agnt5.events.index import KeyBinding, RunRow
+from agnt5.events.index import PAUSED, KeyBinding, RunRow
 from agnt5.events.log import EventLog
 from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
@@ -218,10 +218,16 @@ class Runs:
         await self.command(run_id, c.SendSignal(unique, name, encoded))
 
     async def unsuspend(self, run_id: str) -> None:
-        """Try a suspended run again with the code that is here now."""
+        """Let a paused run go on, or try a suspended one again with the code that is here now."""
         row = await self.row(run_id)
+        if row.status == PAUSED:
+            await self.command(run_id, c.ResumeRun(""))
+            return
         if row.status != "suspended":
-            msg = f"run {run_id!r} is {row.status}, not suspended: there is nothing to resume"
+            msg = (
+                f"run {run_id!r} is {row.status}, neither paused nor suspended: there is nothing to"
+                " resume"
+            )
             raise InvalidInputError(msg)
         await self._asked(lambda reply: self.bus.resume(run_id, reply))
 

@@ -8,8 +8,9 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar, copy_context
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -41,6 +42,9 @@ from agnt5.schedules import Schedules
 from agnt5.time_travel import TimeTravel
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
+
+if TYPE_CHECKING:
+    from agnt5.operating import Operating
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
 STORE_VARIABLE = "AGNT5_STORE"
@@ -266,6 +270,13 @@ class Runtime:
             for number in signals:
                 loop.remove_signal_handler(number)
             await self.aclose()
+
+    @cached_property
+    def operating(self) -> Operating:
+        """The desk for those who operate runs; seldom asked for."""
+        from agnt5.operating import Operating  # noqa: PLC0415 - a start need not pay for it
+
+        return Operating(self.runs)
 
     @property
     def is_here(self) -> bool:

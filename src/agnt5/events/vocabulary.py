@@ -30,7 +30,9 @@ _TYPES: dict[str, str] = {
     "RunCancelRequested": "run.cancel_requested",
     "RunParked": "run.parked",
     "RunSuspended": "run.paused",
+    "RunPaused": "run.paused",
     "RunResumed": "run.resumed",
+    "RunForked": "run.forked",
     "StepScheduled": "workflow.step.started function.started",
     "StepCompleted": "workflow.step.completed function.completed",
     "StepFailed": "workflow.step.failed function.failed",
@@ -86,7 +88,7 @@ def public_events(
     return found
 
 
-def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 - a flat match
+def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: C901, PLR0911 - a flat match
     match fact:
         case f.RunQueued():
             return [PublicEvent("run.queued", input_data=fact.input)]
@@ -111,8 +113,13 @@ def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: PLR0911 -
         case f.RunSuspended():
             about: dict[str, JsonValue] = {"reason": fact.reason, "report": fact.report}
             return [PublicEvent("run.paused", metadata=about)]
+        case f.RunPaused():
+            return [PublicEvent("run.paused", metadata={"reason": fact.reason})]
         case f.RunResumed():
             return [PublicEvent("run.resumed")]
+        case f.RunForked():
+            forked: dict[str, JsonValue] = {"origin": fact.origin, "at": fact.at}
+            return [PublicEvent("run.forked", metadata=forked)]
         case _:
             return []
 

@@ -223,7 +223,7 @@ class TestTimeout:
         for n in range(len(facts) - 1):
             before = fold(RUN, facts[: n + 1])
             waits = before.open and all(_waits(before, op) for op in before.open.values())
-            if before.phase is Phase.RUNNING and not waits:
+            if before.is_running and not waits:
                 total += facts[n + 1][1] - facts[n][1]
         assert fold(RUN, facts).active_us == total
 

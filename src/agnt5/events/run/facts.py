@@ -12,7 +12,9 @@ from agnt5.events.run.life_facts import (
     RunCancelRequested,
     RunCompleted,
     RunFailed,
+    RunForked,
     RunParked,
+    RunPaused,
     RunQueued,
     RunResumed,
     RunStarted,
@@ -65,7 +67,9 @@ __all__ = [
     "RunCompleted",
     "RunFact",
     "RunFailed",
+    "RunForked",
     "RunParked",
+    "RunPaused",
     "RunQueued",
     "RunResumed",
     "RunStarted",
@@ -120,7 +124,9 @@ RunFact = (
     | RunCancelRequested
     | RunParked
     | RunSuspended
+    | RunPaused
     | RunResumed
+    | RunForked
     | Terminal
 )
 
@@ -153,7 +159,9 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
     RunCancelRequested,
     RunParked,
     RunSuspended,
+    RunPaused,
     RunResumed,
+    RunForked,
     RunCompleted,
     RunFailed,
     RunCancelled,
