@@ -8,9 +8,8 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar, copy_context
-from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 
@@ -24,14 +23,13 @@ from agnt5.contract_watch import ContractWatch, OnViolation
 from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
+from agnt5.desks import Desks
 from agnt5.entity_desk import DESK, RuntimeDesk
-from agnt5.event_queries import EventQueries
 from agnt5.events.log import EventLog
 from agnt5.events.stores import beside_memory, open_store
 from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
-from agnt5.history_desk import HistoryDesk
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
@@ -39,12 +37,8 @@ from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
-from agnt5.time_travel import TimeTravel
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
-
-if TYPE_CHECKING:
-    from agnt5.operating import Operating
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
 STORE_VARIABLE = "AGNT5_STORE"
@@ -57,7 +51,7 @@ def store_url(store: str | None) -> str:
     return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
 
 
-class Runtime:
+class Runtime(Desks):
     """Executes runs in this process, beside whatever else its event loop does.
 
     Args:
@@ -143,16 +137,13 @@ class Runtime:
         )
         self._default_policy = retry_policy(default_retries)
         self._step_defaults = step_defaults(default_retries, default_backoff)
-        self.runs = Runs(self.settings.queues, strict_idempotency=strict_idempotency)
+        super().__init__(Runs(self.settings.queues, strict_idempotency=strict_idempotency))
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
-        self.histories = HistoryDesk(self.runs)
-        self.queries = EventQueries(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
-        self.travel = TimeTravel(self.runs)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
         self._thread = self._pid = 0
@@ -270,13 +261,6 @@ class Runtime:
             for number in signals:
                 loop.remove_signal_handler(number)
             await self.aclose()
-
-    @cached_property
-    def operating(self) -> Operating:
-        """The desk for those who operate runs; seldom asked for."""
-        from agnt5.operating import Operating  # noqa: PLC0415 - a start need not pay for it
-
-        return Operating(self.runs)
 
     @property
     def is_here(self) -> bool:
