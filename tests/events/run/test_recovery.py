@@ -28,7 +28,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.decider import decide, react
-from agnt5.events.run.state import OpKind, OpPhase, Phase, RunState, evolve, fold, is_waiting
+from agnt5.events.run.state import OpKind, OpPhase, RunState, evolve, fold, is_waiting
 from agnt5.events.run.walk import Walk
 from agnt5.exceptions import InvalidInputError
 

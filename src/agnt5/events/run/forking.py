@@ -50,10 +50,25 @@ class Fork:
     """The version of the origin up to which its facts were kept."""
 
 
-def kept_identity(history: Sequence[f.RunFact]) -> str | None:
-    """The run id from which the chance of the first facts of a fork follows; None: its own."""
-    forks = (fact.kept_identity for fact in history if isinstance(fact, f.RunForked))
-    return next(forks, None)
+def first_identity(history: Sequence[f.RunFact], state: RunState) -> str:
+    """The run id from which chance follows when the body begins; a fork may change it later.
+
+    Args:
+        history: The facts that the body is to ask for again; none when it begins for the first
+            time.
+        state: The run as it stands.
+    """
+    if not history:
+        return state.identity
+    begun = False
+    found: str | None = None
+    for fact in history:
+        begun = begun or isinstance(fact, f.RunStarted)
+        if isinstance(fact, f.RunForked):
+            if begun:
+                return found or fact.kept_identity
+            found = fact.identity  # nothing of a body was kept
+    return found or state.run_id
 
 
 def boundary(history: TimedFacts, at: int) -> int:
@@ -119,8 +134,8 @@ def fork(origin: str, history: TimedFacts, wish: ForkWish, now: int) -> Fork:
         InvalidInputError: When the history has no such version.
     """
     kept = boundary(history, wish.at)
-    before = kept_identity([fact for fact, _ in history]) or origin
     there = fold(origin, history[:kept])
+    before = first_identity([fact for fact, _ in history], there)
     identity = there.forked.identity if there.forked is not None else before
     renamed = {key: child_run_id(wish.run_id, key) for key in there.children}
     copied = [
