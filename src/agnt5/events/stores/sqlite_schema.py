@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from agnt5.events.index import UNFINISHED
 from agnt5.events.stores.sqlite_errors import code_of, translate, translate_os
-from agnt5.events.stores.sqlite_views import INDEX, VIEWS
+from agnt5.events.stores.sqlite_views import INDEX, NAMES, VIEWS
 from agnt5.exceptions import StoreCorruptError, StoreError, StoreSchemaError
 
 BUSY_MS = 500
@@ -103,7 +103,15 @@ _V2 = (
 
 _V3 = (INDEX, *VIEWS)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
+_V4 = (
+    # They tell of runs that are paused or forked, whose events are seldom ones.
+    *(f"DROP VIEW {name}" for name in NAMES),
+    "DROP INDEX stored_events_seldom",
+    INDEX,
+    *VIEWS,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
