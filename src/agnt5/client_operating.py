@@ -10,7 +10,7 @@ from agnt5.responses import StatusResponse, SubmitResponse
 
 if TYPE_CHECKING:
     from agnt5.fork_previews import ForkPreview
-    from agnt5.operating import Changes
+    from agnt5.operator_desk import Changes
     from agnt5.replay_reports import ReplayReport
 
 Identity = Literal["origin", "own"]
@@ -23,7 +23,7 @@ def _changes(
     run_id: str | None = None,
     reason: str | None = None,
 ) -> Changes:
-    from agnt5.operating import Changes  # noqa: PLC0415 - a start need not pay for it
+    from agnt5.operator_desk import Changes  # noqa: PLC0415 - a start need not pay for it
 
     return Changes(input_data, version, identity, run_id, reason)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
-    from agnt5.operating import Operating
+    from agnt5.operator_desk import Operating
     from agnt5.runs import Runs
     from agnt5.time_travel import TimeTravel
 
@@ -46,6 +46,6 @@ class Desks:
     @cached_property
     def operating(self) -> Operating:
         """Has runs stand still, go on, and begin again from their history."""
-        from agnt5.operating import Operating  # noqa: PLC0415 - see above
+        from agnt5.operator_desk import Operating  # noqa: PLC0415 - see above
 
         return Operating(self.runs)
