@@ -131,6 +131,11 @@ def status_response(row: RunRow) -> StatusResponse:
         when(row.created_at),
         maybe(row.started_at),
         maybe(row.finished_at),
+        row.kind,
+        row.version_label,
+        row.session_id,
+        row.user_id,
+        row.parent_run_id,
     )
 
 

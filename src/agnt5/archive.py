@@ -19,10 +19,10 @@ from agnt5.events.run.life import IMPORTED
 from agnt5.events.run.state import RunState, evolve
 from agnt5.exceptions import InvalidInputError, RunNotFoundError
 from agnt5.histories import History
+from agnt5.run_lists import EVERY_RUN, RunFilter, rows_of
 
 Unfinished = Literal["suspend", "start"]
 _GROUP = 50
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,7 @@ class Selection:
     """Which runs to export: those with these ids, or those that a list with these filters has."""
 
     run_ids: Sequence[str] | None = None
-    status: str | None = None
-    component: str | None = None
-    parent_run_id: str | None = None
+    wanted: RunFilter = EVERY_RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +95,7 @@ def history_of(run_id: str, rows: Sequence[StoredFact]) -> History:
 def _selected(log: EventLog, selection: Selection) -> list[str]:
     if selection.run_ids is not None:
         return list(dict.fromkeys(selection.run_ids))
-    found: list[str] = []
-    before: str | None = None
-    while True:
-        rows = log.list_runs(
-            status=selection.status,
-            component=selection.component,
-            parent_run_id=selection.parent_run_id,
-            limit=_PAGE,
-            before=before,
-        )
-        found += [row.run_id for row in rows]
-        if len(rows) < _PAGE:
-            return sorted(found)
-        before = rows[-1].run_id
+    return sorted(row.run_id for row in rows_of(log, selection.wanted))
 
 
 def plan_import(

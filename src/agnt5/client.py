@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from agnt5.client_travel import AsyncTravel, Travel
 from agnt5.client_triggers import AsyncTriggering, Triggering
 from agnt5.new_run import NewRun
 from agnt5.responses import EventsResponse, RunResponse, StatusResponse, SubmitResponse
+from agnt5.run_lists import RunFilter
 
 _WAIT_S = 300.0
 
@@ -190,6 +192,11 @@ class Client(
         status: str | None = None,
         component: str | None = None,
         parent_run_id: str | None = None,
+        kind: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[StatusResponse]:
@@ -199,15 +206,21 @@ class Client(
             status: Only those with this status.
             component: Only those of this function or workflow.
             parent_run_id: Only the child runs of this run.
+            kind: Only those of this kind, ``"function"`` or ``"workflow"``.
+            session_id: Only those of this session.
+            user_id: Only those of this user.
+            since: Only those accepted at this time or later; with a time zone.
+            until: Only those accepted before this time; with a time zone.
             limit: How many at most.
             before: The id of the last one seen, to go on from.
 
         Raises:
             InvalidInputError: When an argument is of the wrong type.
         """
-        return self._ask(
-            lambda rt: rt.runs.list_runs(status, component, parent_run_id, limit, before)
+        wanted = RunFilter(
+            status, component, parent_run_id, kind, session_id, user_id, since, until
         )
+        return self._ask(lambda rt: rt.runs.list_runs(wanted, limit, before))
 
     def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; its cleanup may still run. Asking twice is the same as once.
@@ -347,13 +360,19 @@ class AsyncClient(
         status: str | None = None,
         component: str | None = None,
         parent_run_id: str | None = None,
+        kind: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[StatusResponse]:
         """Runs, the newest first. See :meth:`Client.list_runs`."""
-        return await self._ask(
-            lambda rt: rt.runs.list_runs(status, component, parent_run_id, limit, before)
+        wanted = RunFilter(
+            status, component, parent_run_id, kind, session_id, user_id, since, until
         )
+        return await self._ask(lambda rt: rt.runs.list_runs(wanted, limit, before))
 
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop. See :meth:`Client.cancel`."""

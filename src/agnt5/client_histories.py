@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from agnt5.archive import Imported, Selection, Unfinished
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.histories import MAX_BYTES, Counts, History, Place
+from agnt5.history_forms import Form
+from agnt5.run_lists import RunFilter, RunFilters
 from agnt5.transfers import listed
 
 
@@ -29,18 +32,19 @@ class Archiving(BlockingClient):
         destination: Place,
         run_ids: str | Sequence[str] | None = None,
         *,
-        status: str | None = None,
-        component: str | None = None,
-        parent_run_id: str | None = None,
+        form: Form | None = None,
+        **filters: Unpack[RunFilters],
     ) -> Counts:
-        """Write the histories of runs to a file of JSON lines.
+        """Write the histories of runs to a file.
 
         Args:
             destination: A path, or a file that was opened in binary mode.
             run_ids: One run or several; all that the filters leave if not given.
-            status: Only runs with this status.
-            component: Only runs of this function or workflow.
-            parent_run_id: Only the child runs of this run.
+            form: ``"jsonl"``, or ``"parquet"``, which needs the extra of that name; what the name
+                of the file says if not given.
+            filters: Which runs: ``status``, ``component``, ``parent_run_id``, ``kind``,
+                ``session_id``, ``user_id``, ``since``, ``until``, as for
+                :meth:`agnt5.Client.list_runs`.
 
         Returns:
             How many runs and events were written.
@@ -50,8 +54,8 @@ class Archiving(BlockingClient):
             RunNotFoundError: When one of the ids is no run of this store.
             OSError: When the file cannot be written.
         """
-        selection = Selection(listed(run_ids), status, component, parent_run_id)
-        return self._ask(lambda rt: rt.histories.export_runs(destination, selection))
+        selection = Selection(listed(run_ids), RunFilter(**filters))
+        return self._ask(lambda rt: rt.histories.export_runs(destination, selection, form))
 
     def import_runs(
         self,
@@ -59,8 +63,9 @@ class Archiving(BlockingClient):
         *,
         unfinished: Unfinished = "suspend",
         max_bytes: int = MAX_BYTES,
+        form: Form | None = None,
     ) -> Imported:
-        """Read histories from a file of JSON lines and write them to the store.
+        """Read histories from a file and write them to the store.
 
         Args:
             source: A path, or a file that was opened in binary mode.
@@ -68,6 +73,7 @@ class Archiving(BlockingClient):
                 on; ``"start"`` lets them go on now.
             max_bytes: Refuse a larger file, because all of it is held in memory; 256 MiB by
                 default.
+            form: As for :meth:`export_runs`.
 
         Returns:
             What was written, and what was there already.
@@ -79,7 +85,7 @@ class Archiving(BlockingClient):
                 again, those are skipped.
             OSError: When the file cannot be read.
         """
-        return self._ask(lambda rt: rt.histories.import_runs(source, unfinished, max_bytes))
+        return self._ask(lambda rt: rt.histories.import_runs(source, unfinished, max_bytes, form))
 
 
 class AsyncArchiving(AwaitingClient):
@@ -94,13 +100,12 @@ class AsyncArchiving(AwaitingClient):
         destination: Place,
         run_ids: str | Sequence[str] | None = None,
         *,
-        status: str | None = None,
-        component: str | None = None,
-        parent_run_id: str | None = None,
+        form: Form | None = None,
+        **filters: Unpack[RunFilters],
     ) -> Counts:
         """Write histories to a file. See :meth:`Client.export_runs`."""
-        selection = Selection(listed(run_ids), status, component, parent_run_id)
-        return await self._ask(lambda rt: rt.histories.export_runs(destination, selection))
+        selection = Selection(listed(run_ids), RunFilter(**filters))
+        return await self._ask(lambda rt: rt.histories.export_runs(destination, selection, form))
 
     async def import_runs(
         self,
@@ -108,6 +113,9 @@ class AsyncArchiving(AwaitingClient):
         *,
         unfinished: Unfinished = "suspend",
         max_bytes: int = MAX_BYTES,
+        form: Form | None = None,
     ) -> Imported:
         """Import histories from a file. See :meth:`Client.import_runs`."""
-        return await self._ask(lambda rt: rt.histories.import_runs(source, unfinished, max_bytes))
+        return await self._ask(
+            lambda rt: rt.histories.import_runs(source, unfinished, max_bytes, form)
+        )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agnt5.client_base import AwaitingClient, BlockingClient
 from agnt5.event_queries import Asked, EventFilters
 from agnt5.responses import Event
+
+if TYPE_CHECKING:
+    from agnt5.event_frames import Frames
 
 
 class Querying(BlockingClient):
@@ -77,6 +80,48 @@ class Querying(BlockingClient):
         """
         return self._ask(lambda rt: rt.queries.count(filters, group))
 
+    def event_batches(self, **filters: Unpack[EventFilters]) -> Iterator[Any]:
+        """The events of :meth:`events` as columns, in batches, read lazily.
+
+        Needs the extra ``parquet``.
+
+        Args:
+            filters: As for :meth:`events`.
+
+        Returns:
+            An iterator of ``pyarrow.RecordBatch``; all have the same schema.
+
+        Raises:
+            ConfigurationError: When pyarrow is not installed.
+            InvalidInputError: When a filter is unknown or wrong.
+            StoreError: When the log cannot be read.
+        """
+        return _frames().batches(self.events(**filters))
+
+    def events_frame(self, **filters: Unpack[EventFilters]) -> Any:
+        """The events of :meth:`events` as a ``pandas.DataFrame``, all of them in memory.
+
+        Needs the extra ``dataframe``. Columns: ``position``, ``run_id``, ``version``,
+        ``event_type``, ``step_key``, ``input``, ``output`` and ``metadata`` as JSON text,
+        ``event_id``, ``recorded_at`` in UTC.
+
+        Args:
+            filters: As for :meth:`events`.
+
+        Raises:
+            ConfigurationError: When pandas or pyarrow is not installed.
+            InvalidInputError: When a filter is unknown or wrong.
+            StoreError: When the log cannot be read.
+        """
+        frames = _frames(pandas=True)
+        return frames.frame(list(frames.batches(self.events(**filters))))
+
+
+def _frames(*, pandas: bool = False) -> Frames:
+    from agnt5.event_frames import Frames  # noqa: PLC0415 - seldom asked for
+
+    return Frames(pandas=pandas)
+
 
 class AsyncQuerying(AwaitingClient):
     """Ask of the log, awaited."""
@@ -105,3 +150,12 @@ class AsyncQuerying(AwaitingClient):
     ) -> dict[str | None, int]:
         """How many facts, by what they have in common. See :meth:`Client.count_events_by`."""
         return await self._ask(lambda rt: rt.queries.count(filters, group))
+
+    def event_batches(self, **filters: Unpack[EventFilters]) -> AsyncIterator[Any]:
+        """Batches of events as columns. See :meth:`Client.event_batches`."""
+        return _frames().batches_of(self.events(**filters))
+
+    async def events_frame(self, **filters: Unpack[EventFilters]) -> Any:
+        """Events as a ``pandas.DataFrame``. See :meth:`Client.events_frame`."""
+        frames = _frames(pandas=True)
+        return frames.frame([each async for each in frames.batches_of(self.events(**filters))])

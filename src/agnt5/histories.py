@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +30,8 @@ MAX_BYTES = 256 * 1024 * 1024
 """Of a file that is read, unless the caller allows more."""
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """Of one event: far above what a payload limit lets into a store."""
-_LONGEST_NAME = 4096
-_LATEST = 2**63 - 1
+LONGEST_NAME = 4096
+LATEST = 2**63 - 1
 
 Place = str | os.PathLike[str] | BinaryIO
 """A path, or a file that was opened in binary mode."""
@@ -111,7 +111,7 @@ def write_histories(histories: Iterable[History], destination: Place) -> Counts:
         StoreCorruptError: When an event is no UTF-8 text.
         OSError: When the file cannot be written.
     """
-    with _opened_for_writing(destination) as file:
+    with opened_for_writing(destination) as file:
         runs = events = 0
         _put(file, {"format": FORMAT, "version": VERSION})
         for history in histories:
@@ -185,7 +185,8 @@ def _put(file: BinaryIO, line: dict[str, object]) -> None:
 
 
 @contextmanager
-def _opened_for_writing(destination: Place) -> Generator[BinaryIO, None, None]:
+def opened_for_writing(destination: Place) -> Generator[BinaryIO, None, None]:
+    """A file to write to; one at a path appears when it is whole."""
     if not isinstance(destination, str | os.PathLike):
         yield destination
         return
@@ -208,48 +209,40 @@ def _opened_for_writing(destination: Place) -> Generator[BinaryIO, None, None]:
 _EVENT_FIELDS = {"stream", "version", "topic", "at", "event_id", "step"}
 
 
-class _Lines:
-    """A file that is being read, line by line."""
+class Gathering:
+    """Histories, event by event, from a file of whatever form. Each is decoded and folded.
 
-    def __init__(self, file: BinaryIO, name: str, max_bytes: int) -> None:
-        self._file = file
-        self._name = name
-        self._left = self._limit = max_bytes
-        self._number = 0
+    Args:
+        wrong: Makes the error of a problem, with the place in the file.
+    """
+
+    def __init__(self, wrong: Callable[[str], InvalidInputError]) -> None:
+        self.found: list[History] = []
+        self.events = 0
+        self._wrong = wrong
         self._known: set[str] = set()
+        self._rows: list[StoredFact] = []
+        self._state = RunState("")
 
-    def histories(self) -> list[History]:
-        found: list[History] = []
-        first = self._next()
-        if first is None:
-            raise self._wrong("the file is empty: a history begins with a header line")
-        while first is not None:
-            self._check_header(first)
-            found += self._section()
-            first = self._next()
-        return found
+    def add(self, row: StoredFact) -> None:
+        """The next event of the file.
 
-    def _section(self) -> list[History]:
-        """The runs up to the next end line."""
-        found: list[History] = []
-        rows: list[StoredFact] = []
-        state = RunState("")
-        while True:
-            line = self._next()
-            if line is None:
-                raise self._wrong("the file ends before its end line: it was cut off")
-            if rows and line.get("stream") != state.run_id:
-                found.append(History(state.run_id, tuple(rows)))
-                rows = []
-            if "end" in line:
-                events = sum(len(history.events) for history in found)
-                self._check_end(line, len(found), events)
-                return found
-            row = self._row(line)
-            if not rows:
-                state = self._begin(row)
-            self._fold(state, row)
-            rows.append(row)
+        Raises:
+            InvalidInputError: When it cannot be what comes next.
+        """
+        if self._rows and row.stream != self._state.run_id:
+            self.end()
+        if not self._rows:
+            self._state = self._begin(row)
+        self._fold(self._state, row)
+        self._rows.append(row)
+        self.events += 1
+
+    def end(self) -> None:
+        """No more events of the last run."""
+        if self._rows:
+            self.found.append(History(self._state.run_id, tuple(self._rows)))
+            self._rows = []
 
     def _begin(self, row: StoredFact) -> RunState:
         run_id = row.stream
@@ -281,6 +274,41 @@ class _Lines:
             msg = f"{row.topic} cannot follow what comes before it in run {state.run_id!r}"
             raise self._wrong(f"{msg}: {error!r}") from error
 
+
+class _Lines:
+    """A file that is being read, line by line."""
+
+    def __init__(self, file: BinaryIO, name: str, max_bytes: int) -> None:
+        self._file = file
+        self._name = name
+        self._left = self._limit = max_bytes
+        self._number = 0
+        self._gathered = Gathering(self._wrong)
+
+    def histories(self) -> list[History]:
+        first = self._next()
+        if first is None:
+            raise self._wrong("the file is empty: a history begins with a header line")
+        while first is not None:
+            self._check_header(first)
+            self._section()
+            first = self._next()
+        return self._gathered.found
+
+    def _section(self) -> None:
+        """The runs up to the next end line."""
+        gathered = self._gathered
+        runs, events = len(gathered.found), gathered.events
+        while True:
+            line = self._next()
+            if line is None:
+                raise self._wrong("the file ends before its end line: it was cut off")
+            if "end" in line:
+                gathered.end()
+                self._check_end(line, len(gathered.found) - runs, gathered.events - events)
+                return
+            gathered.add(self._row(line))
+
     def _row(self, line: dict[str, object]) -> StoredFact:
         texts = {"state_text"} if "state_text" in line else {"state"}
         if set(line) != _EVENT_FIELDS | texts:
@@ -308,14 +336,14 @@ class _Lines:
 
     def _text(self, line: dict[str, object], name: str) -> str:
         value = line[name]
-        if not isinstance(value, str) or not value or len(value) > _LONGEST_NAME:
-            raise self._wrong(f"{name} is a text of 1 to {_LONGEST_NAME} characters: {value!r:.60}")
+        if not isinstance(value, str) or not value or len(value) > LONGEST_NAME:
+            raise self._wrong(f"{name} is a text of 1 to {LONGEST_NAME} characters: {value!r:.60}")
         return value
 
     def _count(self, line: dict[str, object], name: str, least: int) -> int:
         value = line[name]
         known = isinstance(value, int) and not isinstance(value, bool)
-        if not known or not least <= cast("int", value) <= _LATEST:
+        if not known or not least <= cast("int", value) <= LATEST:
             raise self._wrong(f"{name} is a whole number of at least {least}, not {value!r:.60}")
         return cast("int", value)
 

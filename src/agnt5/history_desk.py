@@ -7,8 +7,8 @@ import asyncio
 from agnt5.archive import Imported, Selection, Unfinished, history_of, plan_import, select_histories
 from agnt5.events.log import Append, EventLog
 from agnt5.exceptions import InvalidInputError
-from agnt5.histories import Counts, History, Place, read_histories, write_histories
-from agnt5.names import check_word
+from agnt5.histories import Counts, History, Place
+from agnt5.history_forms import Form, read_form, write_form
 from agnt5.runs import Runs
 
 
@@ -22,15 +22,20 @@ class HistoryDesk:
         """Everything that is recorded of a run."""
         return history_of(run_id, await self._runs.look(self._runs.bus.log.read, run_id))
 
-    async def export_runs(self, destination: Place, selection: Selection) -> Counts:
+    async def export_runs(
+        self, destination: Place, selection: Selection, form: Form | None
+    ) -> Counts:
         """Write histories to a file."""
         check_selection(selection)
-        return await self._runs.look(export_selected, self._runs.bus.log, destination, selection)
+        log = self._runs.bus.log
+        return await self._runs.look(export_selected, log, destination, selection, form)
 
-    async def import_runs(self, source: Place, unfinished: Unfinished, max_bytes: int) -> Imported:
+    async def import_runs(
+        self, source: Place, unfinished: Unfinished, max_bytes: int, form: Form | None
+    ) -> Imported:
         """Read histories from a file and write them to the store."""
         bus = self._runs.bus
-        histories = await asyncio.to_thread(read_histories, source, max_bytes=max_bytes)
+        histories = await asyncio.to_thread(read_form, source, form, max_bytes)
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         settled: list[Append] = []
 
@@ -65,26 +70,22 @@ def check_selection(selection: Selection) -> None:
     Raises:
         InvalidInputError: With what was given.
     """
-    filters = {
-        "status": selection.status,
-        "component": selection.component,
-        "parent_run_id": selection.parent_run_id,
-    }
-    for what, value in filters.items():
-        check_word(value, what)
+    selection.wanted.check()
     run_ids = selection.run_ids
     if run_ids is None:
         return
-    if any(value is not None for value in filters.values()):
+    if not selection.wanted.is_empty:
         raise InvalidInputError("give run ids or filters, not both: which runs are meant?")
     for run_id in run_ids:
         if not isinstance(run_id, str) or not run_id:
             raise InvalidInputError(f"a run id is a text that is not empty, not {run_id!r}")
 
 
-def export_selected(log: EventLog, destination: Place, selection: Selection) -> Counts:
+def export_selected(
+    log: EventLog, destination: Place, selection: Selection, form: Form | None
+) -> Counts:
     """Write the histories of a log that are meant."""
-    return write_histories(select_histories(log, selection), destination)
+    return write_form(select_histories(log, selection), destination, form)
 
 
 def raise_first(settled: list[Append]) -> None:

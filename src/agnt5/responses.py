@@ -220,6 +220,11 @@ class StatusResponse:
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    kind: str | None = None
+    version_label: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    parent_run_id: str | None = None
 
     @property
     def is_complete(self) -> bool:

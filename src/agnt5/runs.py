@@ -43,6 +43,7 @@ from agnt5.responses import (
     StatusResponse,
     SubmitResponse,
 )
+from agnt5.run_lists import RunFilter, first_rows
 from agnt5.waiters import Waiters
 
 logger = logging.getLogger("agnt5.client")
@@ -178,27 +179,14 @@ class Runs:
         return events_response(row, stored)
 
     async def list_runs(
-        self,
-        status: str | None,
-        component: str | None,
-        parent_run_id: str | None,
-        limit: int,
-        before: str | None,
+        self, wanted: RunFilter, limit: int, before: str | None
     ) -> list[StatusResponse]:
         """Runs, the newest first."""
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
             raise InvalidInputError(f"limit is a number that is not negative, not {limit!r}")
-        for value, what in ((status, "status"), (component, "component"), (before, "before")):
-            check_word(value, what)
-        check_word(parent_run_id, "parent_run_id")
-        rows = await self.look(
-            self.bus.log.list_runs,
-            status=status,
-            component=component,
-            parent_run_id=parent_run_id,
-            limit=limit,
-            before=before,
-        )
+        wanted.check()
+        check_word(before, "before")
+        rows = await self.look(first_rows, self.bus.log, wanted, limit, before)
         return [status_response(row) for row in rows]
 
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:

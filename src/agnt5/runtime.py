@@ -6,10 +6,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar, copy_context
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -26,7 +26,7 @@ from agnt5.crossing import ask_from_afar
 from agnt5.desks import Desks
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
-from agnt5.events.stores import beside_memory, open_store
+from agnt5.events.stores import ask_store, beside_memory, open_store
 from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
@@ -39,6 +39,9 @@ from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
+
+if TYPE_CHECKING:
+    from agnt5.events.query import Cell, SqlAnswer
 
 DEFAULT_STORE = "sqlite:///.agnt5/agnt5.db"
 STORE_VARIABLE = "AGNT5_STORE"
@@ -187,7 +190,8 @@ class Runtime(Desks):
             log.close()
             self._log = None
             raise
-        open_runtimes.append(self)
+        if self._bus.executes:
+            open_runtimes.append(self)
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
@@ -218,7 +222,8 @@ class Runtime(Desks):
         self.runs.open(bus)
         self.entities.open(bus)
         bus.open()
-        self.schedules.open()
+        if bus.executes:
+            self.schedules.open()
         return bus
 
     async def aclose(self, grace: float | None = None) -> None:
@@ -303,9 +308,38 @@ class Runtime(Desks):
         return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
 
 
-def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:
-    """Open a store without executing anything; ``readonly``: another process may have it open."""
-    return open_store(store_url(store), readonly=readonly)
+def open_log(store: str | None = None, *, readonly: bool = False, create: bool = True) -> EventLog:
+    """Open a store without executing anything.
+
+    Args:
+        store: As for :class:`Runtime`.
+        readonly: Only look: another process may have it open.
+        create: Create it unless it is there.
+
+    Raises:
+        StoreError: When it is in use, is not there, or cannot be read or written.
+    """
+    return open_store(store_url(store), readonly=readonly, create=create)
+
+
+def ask_sql(
+    store: str | None, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
+) -> SqlAnswer:
+    """Answer a question in SQL to a store that is there, whoever has it open; only that.
+
+    Args:
+        store: As for :class:`Runtime`.
+        sql: One select, on the views or the tables.
+        parameters: What its question marks stand for.
+        limit: Rows at most.
+        timeout: Seconds at most.
+
+    Raises:
+        ConfigurationError: When it is no store that keeps tables.
+        InvalidInputError: When the question is wrong, does more than read, or takes too long.
+        StoreError: When the store is not there, or cannot be read.
+    """
+    return ask_store(store_url(store), sql, parameters, limit=limit, timeout=timeout)
 
 
 def rebuild_index(store: str | None = None) -> int:

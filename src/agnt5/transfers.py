@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Unpack
 
 from agnt5.actors.clock import SystemClock
 from agnt5.actors.ids import Ids
 from agnt5.archive import Imported, Selection, Unfinished, plan_import
 from agnt5.events.log import Append, EventLog
-from agnt5.histories import MAX_BYTES, Counts, History, Place, read_histories
+from agnt5.histories import MAX_BYTES, Counts, History, Place
 from agnt5.history_desk import check_selection, export_selected, raise_first
+from agnt5.history_forms import Form, read_form
+from agnt5.run_lists import RunFilter, RunFilters
 from agnt5.runtime import open_log
 
 
@@ -19,19 +22,20 @@ def export_runs(
     run_ids: str | Sequence[str] | None = None,
     *,
     store: str | None = None,
-    status: str | None = None,
-    component: str | None = None,
-    parent_run_id: str | None = None,
+    form: Form | None = None,
+    **filters: Unpack[RunFilters],
 ) -> Counts:
-    """Write the histories of runs to a file of JSON lines. Another process may use the store.
+    """Write the histories of runs to a file. Another process may use the store.
 
     Args:
         destination: A path, or a file that was opened in binary mode.
         run_ids: One run or several; all that the filters leave if not given.
         store: As for :class:`agnt5.Runtime`.
-        status: Only runs with this status.
-        component: Only runs of this function or workflow.
-        parent_run_id: Only the child runs of this run.
+        form: ``"jsonl"``, or ``"parquet"``, which needs the extra of that name; what the name of
+            the file says if not given.
+        filters: Which runs: ``status``, ``component``, ``parent_run_id``, ``kind``,
+            ``session_id``, ``user_id``, ``since``, ``until``, as for
+            :meth:`agnt5.Client.list_runs`.
 
     Returns:
         How many runs and events were written.
@@ -42,11 +46,11 @@ def export_runs(
         StoreError: When the store cannot be read.
         OSError: When the file cannot be written.
     """
-    selection = Selection(listed(run_ids), status, component, parent_run_id)
+    selection = Selection(listed(run_ids), RunFilter(**filters))
     check_selection(selection)
     log = open_log(store, readonly=True)
     try:
-        return export_selected(log, destination, selection)
+        return export_selected(log, destination, selection, form)
     finally:
         log.close()
 
@@ -57,8 +61,9 @@ def import_runs(
     store: str | None = None,
     unfinished: Unfinished = "suspend",
     max_bytes: int = MAX_BYTES,
+    form: Form | None = None,
 ) -> Imported:
-    """Read histories from a file of JSON lines and write them to a store. No runtime may have it.
+    """Read histories from a file and write them to a store. No runtime may have it.
 
     Args:
         source: A path, or a file that was opened in binary mode.
@@ -66,6 +71,7 @@ def import_runs(
         unfinished: ``"suspend"`` lets unfinished runs wait until they are resumed; ``"start"`` lets
             them go on when a runtime opens the store.
         max_bytes: Refuse a larger file; 256 MiB by default.
+        form: As for :func:`export_runs`.
 
     Returns:
         What was written, and what was there already.
@@ -76,7 +82,7 @@ def import_runs(
         StoreError: When the store is in use, or cannot be written.
         OSError: When the file cannot be read.
     """
-    histories = read_histories(source, max_bytes=max_bytes)
+    histories = read_form(source, form, max_bytes)
     log = open_log(store)
     try:
         return _import(log, histories, unfinished)

@@ -4,6 +4,10 @@ A page runs as one module, block after block. A ``text`` block that follows a Py
 that block prints; ``...`` stands for anything. Any other ``text`` block is a picture. A block whose
 first line is ``# file: NAME`` is a program: the test of its page writes it to a file of that name.
 ``# add to: NAME``, ``# replace in: NAME`` and ``# remove from: NAME`` are edits of such a file.
+
+On the pages of ``WITH_COMMANDS`` the ``console`` blocks are run too, where they stand: each line that
+begins with ``$ agnt5`` in this process, beside whatever the page has open, and what follows it is what
+it prints. ``$ export NAME=VALUE`` holds for the commands after it.
 """
 
 from __future__ import annotations
@@ -11,17 +15,23 @@ from __future__ import annotations
 import doctest
 import io
 import re
+import shlex
 import sys
 import types
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser
 
+from agnt5.cli import main
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+WITH_COMMANDS = (ROOT / "docs" / "howto" / "audit-questions.md",)
 
 _LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _FILE = re.compile(r"# file: (\S+)\n")
@@ -76,7 +86,9 @@ def run_page(path: Path) -> None:
     try:
         printed: str | None = None
         for block in blocks(path):
-            if block.language == "text":
+            if block.language == "console" and path in WITH_COMMANDS:
+                run_commands(path, block)
+            elif block.language == "text":
                 if printed is not None:
                     _compare(path, block, printed)
                 printed = None
@@ -84,6 +96,32 @@ def run_page(path: Path) -> None:
                 printed = _run(path, block, module)
     finally:
         del sys.modules[module.__name__]
+
+
+def run_commands(path: Path, block: Block) -> None:
+    """Run the commands of a block, and hold what each prints against what stands behind it."""
+    texts = re.split(r"^\$ ", block.source, flags=re.MULTILINE)[1:]
+    assert texts, f"{label(path)}, line {block.line}: there is no command"
+    variables: dict[str, str] = _exported.setdefault(path, {})
+    for text in texts:
+        line, _, expected = re.sub(r" \\\n\s*", " ", text).partition("\n")
+        program, *arguments = shlex.split(line)
+        if program == "export":
+            name, _, value = arguments[0].partition("=")
+            variables[name] = value
+            continue
+        assert program == "agnt5", f"{label(path)}, line {block.line}: {program} is not run here"
+        out = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setenv("NO_COLOR", "1")
+            status = main(arguments)
+        assert status == 0, f"{label(path)}, line {block.line}: {line} has status {status}"
+        _compare(path, Block("text", expected, block.line), out.getvalue())
+
+
+_exported: dict[Path, dict[str, str]] = {}
 
 
 def _run(path: Path, block: Block, module: types.ModuleType) -> str:

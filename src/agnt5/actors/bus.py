@@ -12,7 +12,6 @@ from agnt5.actors.admission import Admission, Place
 from agnt5.actors.clock import Clock
 from agnt5.actors.entities import Entities
 from agnt5.actors.family import Family
-from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
 from agnt5.actors.reader import History, Reader
 from agnt5.actors.run import CLOSED, RunActor
@@ -57,7 +56,7 @@ class Bus(Workshop):
         )
         self.runs: dict[str, RunActor] = {}
         self.log = log
-        self.journal = Journal(log, context, settings.listener)
+        self.journal = self.journal_class(log, context, settings.listener)
         self.entities = Entities(self, context, settings.run.park_after_us)
         self.closing = False
         self._admission = Admission(

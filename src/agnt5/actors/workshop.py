@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from agnt5.actors.clock import Clock
 from agnt5.actors.executor import Attempt, AttemptDefaults, Cancel, Executor
 from agnt5.actors.ids import Ids
+from agnt5.actors.journal import Journal
 from agnt5.actors.ports import Definition, Handler
 from agnt5.actors.streams import Streams
 from agnt5.actors.threads import Threads
@@ -36,6 +37,10 @@ class Components(Protocol):
 
 class Workshop(ABC):
     """The executors of this process, one for each function, and what they work with."""
+
+    executes = True
+    """Whether runs are executed in this house."""
+    journal_class: type[Journal] = Journal
 
     def __init__(
         self,

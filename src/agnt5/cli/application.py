@@ -7,13 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import CommandError, Exit
+from agnt5.cli.harmless import harmless
 from agnt5.exceptions import AGNT5Error, ConfigurationError, InvalidInputError, StoreError
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read the output has left. Of the error that says so, click makes a failure."""
 
 
 class LazyGroup(click.Group):
@@ -42,6 +48,13 @@ class LazyGroup(click.Group):
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def format_commands(
         self,
@@ -85,6 +98,10 @@ def agnt5() -> None:
 
 def run(arguments: Sequence[str], group: click.Command = agnt5) -> int:
     """Run a command and turn however it ends into an exit code, with a line or two on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What an old encoding has no character for is printed as an escape.
+            stream.reconfigure(errors="backslashreplace")
     try:
         ended: Any = group.main(list(arguments), prog_name="agnt5", standalone_mode=False)
     except click.UsageError as error:
@@ -95,7 +112,7 @@ def run(arguments: Sequence[str], group: click.Command = agnt5) -> int:
         return _say(error.format_message(), Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGoneError):
         return _reader_is_gone()
     except Exception as error:  # noqa: BLE001 - the edge of the program
         return _explained(error)
@@ -123,7 +140,7 @@ def _explained(error: Exception) -> int:
 
 
 def _say(message: str, status: int) -> int:
-    click.echo(f"agnt5: {message}", err=True)
+    click.echo(f"agnt5: {harmless(message, lines=True)}", err=True)
     return status
 
 

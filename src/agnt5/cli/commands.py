@@ -17,15 +17,68 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final[dict[str, Entry]] = {
+    "cancel": Entry(
+        "agnt5.cli.outside_commands:cancel",
+        "Ask a run to stop.",
+    ),
     "check": Entry(
-        "agnt5.cli.check_command:check", "Find what makes workflows behave differently on replay."
+        "agnt5.cli.check_command:check",
+        "Find what makes workflows behave differently on replay.",
+    ),
+    "completion": Entry(
+        "agnt5.cli.completion_command:completion",
+        "Print the script that completes agnt5 in a shell.",
+    ),
+    "diff": Entry(
+        "agnt5.cli.travel_commands:diff",
+        "Show what has changed in a run between events.",
+    ),
+    "events": Entry(
+        "agnt5.cli.events_command:events",
+        "List the events of a run, or of all runs.",
+    ),
+    "explain": Entry(
+        "agnt5.cli.travel_commands:explain",
+        "Say why a run is where it is.",
+    ),
+    "export": Entry(
+        "agnt5.cli.transfer_commands:export",
+        "Write the histories of runs to a file.",
+    ),
+    "import": Entry(
+        "agnt5.cli.transfer_commands:import_",
+        "Write the runs of a file to a store.",
+    ),
+    "query": Entry(
+        "agnt5.cli.query_command:query",
+        "Ask the store in SQL.",
+    ),
+    "rebuild-index": Entry(
+        "agnt5.cli.rebuild_index_command:rebuild_index",
+        "Build the index tables of a store again from its log.",
     ),
     "replay": Entry(
         "agnt5.cli.replay_command:replay",
         "Say whether recorded runs can go on with this code.",
     ),
-    "rebuild-index": Entry(
-        "agnt5.cli.rebuild_index_command:rebuild_index",
-        "Build the index tables of a store again from its log.",
+    "reply": Entry(
+        "agnt5.cli.outside_commands:reply",
+        "Answer the question that a run waits with.",
+    ),
+    "runs": Entry(
+        "agnt5.cli.runs_command:runs",
+        "List runs, the newest first.",
+    ),
+    "show": Entry(
+        "agnt5.cli.show_command:show",
+        "Show a run on one page.",
+    ),
+    "signal": Entry(
+        "agnt5.cli.outside_commands:signal",
+        "Send a signal to a run.",
+    ),
+    "state": Entry(
+        "agnt5.cli.travel_commands:state",
+        "Show all that is known of a run, now or then.",
     ),
 }

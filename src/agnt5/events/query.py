@@ -63,3 +63,22 @@ class EventQuery:
             ("user_id", self.user_id),
             ("idempotency_key", self.idempotency_key),
         )
+
+
+Cell = str | int | float | bytes | None
+"""A value of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAnswer:
+    """What a statement has answered.
+
+    Attributes:
+        columns: Their names; not always different ones.
+        rows: As many values each.
+        is_cut: Whether there were more rows than the limit.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    is_cut: bool

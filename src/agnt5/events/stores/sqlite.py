@@ -16,13 +16,15 @@ from typing import TypeVar
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Sink, StoredFact
-from agnt5.events.query import EventQuery
+from agnt5.events.query import Cell, EventQuery, SqlAnswer
+from agnt5.events.stores.sqlite_ask import ask_sqlite
 from agnt5.events.stores.sqlite_commit import Committer
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_lock import StoreLock
 from agnt5.events.stores.sqlite_reader import Reader
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
 from agnt5.events.stores.sqlite_schema import (
+    SCHEMA_VERSION,
     check_version,
     connect,
     make_file,
@@ -34,6 +36,7 @@ from agnt5.exceptions import (
     ConfigurationError,
     StoreError,
     StoreReadOnlyError,
+    StoreSchemaError,
 )
 
 T = TypeVar("T")
@@ -53,6 +56,7 @@ class SqliteLog:
         durability: str = "full",
         owner: str | None = None,
         readonly: bool = False,
+        create: bool = True,
     ) -> None:
         """Open the file, and create it unless it is there.
 
@@ -61,6 +65,7 @@ class SqliteLog:
             durability: ``full`` or ``process``, see the module.
             owner: Who we are, for the lease table and for error texts.
             readonly: Only look: no lock, no lease, nothing created. A writer may be at work.
+            create: False: it must be there.
         """
         if durability not in _DURABILITIES:
             raise ConfigurationError(
@@ -73,7 +78,8 @@ class SqliteLog:
         self._closed = False
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
-        mode = _look_mode(self.path) if readonly else "rw"
+        looked = _look_mode(self.path, readonly=readonly) if readonly or not create else ""
+        self._mode = mode = looked if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
         self._committer = Committer(self.path, durability, self._recorder)
@@ -119,8 +125,13 @@ class SqliteLog:
     # Writing
 
     def start(self, sink: Sink) -> None:
-        """Begin to write. Settled appends go to the sink, from the writer's thread."""
-        self._writing().start(sink)
+        """Begin to write. Settled appends go to the sink, from the writer's thread.
+
+        A log that was opened only to look has none, and refuses them when they come.
+        """
+        self._check_process()
+        if self._writer is not None:
+            self._writer.start(sink)
 
     def append(self, requests: Sequence[Append]) -> None:
         """Hand over appends, in order."""
@@ -238,6 +249,14 @@ class SqliteLog:
         """The lease that stands, or None."""
         return self._reading().lease(scope)
 
+    def ask(
+        self, sql: str, parameters: Sequence[Cell] = (), *, limit: int, timeout: float
+    ) -> SqlAnswer:
+        """Answer a question in SQL, on a connection that can only read. Seconds, rows."""
+        self._reading()
+        mode = self._mode if self._mode.startswith("ro") else "ro"
+        return ask_sqlite(self.path, mode, sql, parameters, limit=limit, timeout=timeout)
+
     # Guards
 
     def _reading(self) -> Reader:
@@ -271,28 +290,35 @@ class SqliteLog:
         )
 
 
-def _look_mode(path: str) -> str:
+def _look_mode(path: str, *, readonly: bool) -> str:
     """How to open a file that must not be changed. Raises StoreError if it is not one of ours."""
     if not os.path.isfile(path):
         raise StoreError(f"{path} does not exist, so there is nothing to look at. Check the path.")
     try:
         try:
-            return _try_mode(path, "ro")
+            return _try_mode(path, "ro", readonly=readonly)
         except sqlite3.OperationalError:
             wal = path + "-wal"
             if os.path.exists(wal) and os.path.getsize(wal):
                 raise
             # On a read-only disk SQLite cannot make the -shm file that even readers need.
-            return _try_mode(path, "ro&immutable=1")
+            return _try_mode(path, "ro&immutable=1", readonly=readonly)
     except sqlite3.Error as error:
         raise translate(error, path) from error
 
 
-def _try_mode(path: str, mode: str) -> str:
+def _try_mode(path: str, mode: str, *, readonly: bool) -> str:
     connection = connect(path, mode=mode)
     try:
-        if check_version(connection, path) == 0:
+        version = check_version(connection, path)
+        if version == 0:
             raise StoreError(f"{path} holds no log yet.")
+        if readonly and version < SCHEMA_VERSION:
+            raise StoreSchemaError(
+                f"{path} was written by an older agnt5: it has schema version {version}, this one "
+                f"reads {SCHEMA_VERSION}, and who only looks changes nothing. A runtime of this "
+                f"version brings it up to date when it opens it; so does `agnt5 rebuild-index`."
+            )
     finally:
         connection.close()
     return mode
