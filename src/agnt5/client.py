@@ -7,6 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from agnt5.client_bulk import AsyncClientBulk, ClientBulk
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_histories import Archiving, AsyncArchiving
 from agnt5.client_operating import AsyncClientOperating, ClientOperating
@@ -23,7 +24,15 @@ _WAIT_S = 300.0
 
 
 class Client(
-    Outside, ClientEntities, Triggering, Streaming, Archiving, Querying, Travel, ClientOperating
+    Outside,
+    ClientEntities,
+    Triggering,
+    Streaming,
+    Archiving,
+    Querying,
+    Travel,
+    ClientOperating,
+    ClientBulk,
 ):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
@@ -245,6 +254,7 @@ class AsyncClient(
     AsyncQuerying,
     AsyncTravel,
     AsyncClientOperating,
+    AsyncClientBulk,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agnt5.bulk_desk import Bulk
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
     from agnt5.operator_desk import Operating
@@ -49,3 +50,10 @@ class Desks:
         from agnt5.operator_desk import Operating  # noqa: PLC0415 - see above
 
         return Operating(self.runs)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Does one thing to many runs."""
+        from agnt5.bulk_desk import Bulk  # noqa: PLC0415 - see above
+
+        return Bulk(self.runs, self.operating)
