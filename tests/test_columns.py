@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -160,6 +161,26 @@ def test_a_file_that_is_too_large_is_not_read_on():
     for limit in (100, 200_000):
         with pytest.raises(InvalidInputError, match=f"max_bytes={limit}"):
             read_columns(io.BytesIO(packed), max_bytes=limit)
+
+
+def test_the_same_payload_again_and_again_counts_each_time():
+    """It is written once; in memory there are as many."""
+    same = queued(metadata={"x": "a" * 10_000})
+    runs = [History(f"r{n}", (replace(same, stream=f"r{n}", event_id=f"e{n}"),)) for n in range(99)]
+    packed = as_parquet(runs)
+    groups = pq.ParquetFile(io.BytesIO(packed)).metadata
+    assert groups.row_group(0).total_byte_size < 200_000
+    with pytest.raises(InvalidInputError, match=r"row \d+: .*max_bytes=200000"):
+        read_columns(io.BytesIO(packed), max_bytes=200_000)
+
+
+def test_what_is_not_read_counts_too():
+    table = pq.read_table(io.BytesIO(spoilt())).append_column("more", pa.array(["a" * 500_000] * 2))
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    assert len(file.getvalue()) < 200_000
+    with pytest.raises(InvalidInputError, match="max_bytes=200000"):
+        read_columns(io.BytesIO(file.getvalue()), max_bytes=200_000)
 
 
 def test_a_file_at_a_path_appears_when_it_is_whole(tmp_path):

@@ -272,6 +272,37 @@ async def test_an_operator_leaves_everybody_else_alone(file_store):
         assert (await client.get_status(runs[0].run_id)).status == "cancelled"
 
 
+async def test_what_an_ended_run_owes_is_left_for_who_executes(file_store):
+    """A child that is suspended ends at once when it is cancelled; its parent is told later."""
+    workflows()
+    async with Runtime(file_store, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("outer", {}, "workflow", run_id="r-1")
+        await parked(client, "r-1")
+        (child,) = [run.run_id for run in await client.list_runs(parent_run_id="r-1")]
+        await parked(client, child)
+    forget_code()
+    async with Operator(file_store) as operator:
+        await AsyncClient(runtime=operator).signal(child, "go", 1)
+    async with Runtime(file_store) as runtime:  # it has none of the code
+        await until(lambda: child in runtime._log.suspended())
+    before = rows(file_store)
+    async with Operator(file_store) as operator:
+        assert str((await AsyncClient(runtime=operator).cancel(child)).status) == "cancelled"
+        await asyncio.sleep(0.05)
+    cancelled = rows(file_store)
+    assert {row[1] if len(row) == 9 else row[0] for row in cancelled if row not in before} == {
+        child
+    }
+    workflows()
+    async with Operator(file_store):
+        await asyncio.sleep(0.05)
+        assert rows(file_store) == cancelled
+    async with Runtime(file_store) as runtime:
+        ended = await AsyncClient(runtime=runtime).wait_for_result("r-1", 15)
+        assert not ended.is_success
+
+
 async def test_a_suspended_run_is_resumed_by_an_operator_and_goes_on_later(file_store):
     await prepared(file_store, "r-1")
     async with Operator(file_store) as operator:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agnt5 import AsyncClient, Runtime
+from agnt5 import AsyncClient, Runtime, run_lists
 from agnt5.events.index import RunRow
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import InvalidInputError
@@ -40,8 +41,13 @@ def rows(draw):
     ]
 
 
-times = st.none() | st.integers(0, 9).map(lambda us: EPOCH + timedelta(microseconds=us))
-filters = st.builds(RunFilter, few, few, few, few, few, few, times, times)
+times = st.integers(0, 9).map(lambda us: EPOCH + timedelta(microseconds=us))
+WORDS = ("status", "component", "parent_run_id", "kind", "session_id", "user_id")
+# One condition or two: of more, hardly a run is left.
+conditions = st.sampled_from(WORDS).flatmap(
+    lambda name: st.tuples(st.just(name), st.sampled_from("ab"))
+) | st.tuples(st.sampled_from(["since", "until"]), times)
+filters = st.lists(conditions, max_size=2).map(lambda given: RunFilter(**dict(given)))
 
 
 def is_meant(row, wanted):
@@ -60,8 +66,8 @@ def is_meant(row, wanted):
     return True
 
 
-@given(rows(), filters, st.integers(0, 4), st.none() | st.integers(0, 10_000))
-def test_a_list_is_a_filter_over_all_rows(known, wanted, limit, place):
+@given(rows(), filters, st.integers(0, 4), st.none() | st.integers(0, 10_000), st.integers(1, 4))
+def test_a_list_is_a_filter_over_all_rows(known, wanted, limit, place, page):
     log = MemoryLog()
     driver = Driver(log)
     driver.put(*(make_append(row.run_id, 0, 1, row) for row in known))
@@ -71,8 +77,11 @@ def test_a_list_is_a_filter_over_all_rows(known, wanted, limit, place):
         for row in sorted(known, key=lambda row: row.run_id, reverse=True)
         if is_meant(row, wanted) and (before is None or row.run_id < before)
     ]
-    assert list(rows_of(log, wanted, before)) == expected
-    assert first_rows(log, wanted, limit, before) == expected[:limit]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_lists, "_PAGE", page)
+        # One more than there can be: a list that begins again would never end.
+        assert list(islice(rows_of(log, wanted, before), len(known) + 1)) == expected
+        assert first_rows(log, wanted, limit, before) == expected[:limit]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ that block prints; ``...`` stands for anything. Any other ``text`` block is a pi
 first line is ``# file: NAME`` is a program: the test of its page writes it to a file of that name.
 ``# add to: NAME``, ``# replace in: NAME`` and ``# remove from: NAME`` are edits of such a file.
 
-On the pages of ``WITH_COMMANDS`` the ``console`` blocks are run too, where they stand: each line that
-begins with ``$ agnt5`` in this process, beside whatever the page has open, and what follows it is what
-it prints. ``$ export NAME=VALUE`` holds for the commands after it.
+On the pages of ``WITH_COMMANDS`` the ``console`` blocks are run too, where they stand: each line
+that begins with ``$ agnt5`` in this process, beside whatever the page has open, and what follows it
+is what it prints. ``$ export NAME=VALUE`` holds for the commands after it.
 """
 
 from __future__ import annotations
