@@ -90,12 +90,16 @@ from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
 if TYPE_CHECKING:
+    from agnt5.bulk import BulkReport
     from agnt5.diffs import RunDiff
     from agnt5.explanations import Explanation
+    from agnt5.fork_previews import ForkPreview
     from agnt5.snapshots import RunSnapshot
 
 LATER: Final = {
+    "BulkReport": "agnt5.bulk",
     "Explanation": "agnt5.explanations",
+    "ForkPreview": "agnt5.fork_previews",
     "RunDiff": "agnt5.diffs",
     "RunSnapshot": "agnt5.snapshots",
 }
@@ -125,6 +129,7 @@ __all__ = [
     "BatchResult",
     "BatchStats",
     "BatchStatusResult",
+    "BulkReport",
     "CancelBatchResult",
     "CheckpointError",
     "ChildCancelledError",
@@ -138,6 +143,7 @@ __all__ = [
     "EventsResponse",
     "ExecutionError",
     "Explanation",
+    "ForkPreview",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",
