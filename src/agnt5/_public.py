@@ -95,11 +95,13 @@ from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
 
 if TYPE_CHECKING:
+    from agnt5.bulk import BulkReport
     from agnt5.diagnosis import Complaint, Diagnosis
     from agnt5.diffs import RunDiff
     from agnt5.events.care import StoreFigures, Vacuumed
     from agnt5.events.chain_check import ChainProblem, ChainReport
     from agnt5.explanations import Explanation
+    from agnt5.fork_previews import ForkPreview
     from agnt5.privacy_desk import Shredded
     from agnt5.pruning import Pruned
     from agnt5.retention import Retention
@@ -110,7 +112,9 @@ if TYPE_CHECKING:
 LATER: Final = {
     "ChainProblem": "agnt5.events.chain_check",
     "ChainReport": "agnt5.events.chain_check",
+    "BulkReport": "agnt5.bulk",
     "Explanation": "agnt5.explanations",
+    "ForkPreview": "agnt5.fork_previews",
     "RunDiff": "agnt5.diffs",
     "RunSnapshot": "agnt5.snapshots",
     "Shredded": "agnt5.privacy_desk",
@@ -151,6 +155,7 @@ __all__ = [
     "BatchResult",
     "BatchStats",
     "BatchStatusResult",
+    "BulkReport",
     "CancelBatchResult",
     "ChainProblem",
     "ChainReport",
@@ -170,6 +175,7 @@ __all__ = [
     "ExecutionError",
     "Explanation",
     "Finding",
+    "ForkPreview",
     "FunctionContext",
     "FunctionRegistry",
     "Handoff",

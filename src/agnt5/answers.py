@@ -69,6 +69,10 @@ def response_of(state: RunState) -> RunResponse:
             codes = {"nondeterminism": "NON_DETERMINISTIC_REPLAY"}
             code = codes.get(state.suspension.reason, state.suspension.reason.upper())
             response.error = RunErrorDetail(code, state.suspension.report)
+        case "paused" if state.pause is not None:
+            why = "" if state.pause.reason is None else f": {state.pause.reason}"
+            message = f"run {state.run_id} is paused{why}; client.resume(run_id) lets it go on"
+            response.error = RunErrorDetail("PAUSED", message)
         case "awaiting_user_input":
             response.status = RunStatus.PAUSED
             asked = _questions(state)

@@ -8,8 +8,9 @@ from typing import Any
 from agnt5.actors.branch import StepFuture
 from agnt5.body_context import BodyContext
 from agnt5.calls import line_of
-from agnt5.events.keys import child_run_id, chosen_key, operation_key
+from agnt5.events.keys import chosen_key, operation_key
 from agnt5.events.run import commands as c
+from agnt5.events.run.children import id_of_child
 from agnt5.exceptions import InvalidInputError, UnknownComponentError
 from agnt5.names import check_name, check_run_id
 from agnt5.payloads import encode
@@ -88,7 +89,7 @@ class ChildCalls(BodyContext):
     def _ask(self, wish: _Wish) -> StepFuture:
         script, name = self.script, wish.name
         identity = self._identity(name, wish.key)
-        child = wish.run_id or child_run_id(self.run_id, identity)
+        child = id_of_child(script.state, identity, wish.run_id)
         if child == self.run_id:
             msg = f"a run cannot be its own child: run_id {child!r} is the id of this run"
             raise InvalidInputError(msg)

@@ -7,9 +7,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from agnt5.client_bulk import AsyncClientBulk, ClientBulk
 from agnt5.client_care import AsyncCaring, Caring
 from agnt5.client_entities import AsyncClientEntities, ClientEntities
 from agnt5.client_histories import Archiving, AsyncArchiving
+from agnt5.client_operating import AsyncClientOperating, ClientOperating
 from agnt5.client_outside import AsyncOutside, Outside
 from agnt5.client_privacy import AsyncGuarding, Guarding
 from agnt5.client_queries import AsyncQuerying, Querying
@@ -33,6 +35,8 @@ class Client(
     Travel,
     Caring,
     Guarding,
+    ClientOperating,
+    ClientBulk,
 ):
     """For ordinary code: scripts, threads, synchronous web handlers.
 
@@ -255,6 +259,8 @@ class AsyncClient(
     AsyncTravel,
     AsyncCaring,
     AsyncGuarding,
+    AsyncClientOperating,
+    AsyncClientBulk,
 ):
     """For async code. The same as :class:`Client`, with every method awaited.
 

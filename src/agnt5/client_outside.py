@@ -42,7 +42,7 @@ class Outside(BlockingClient):
         reason: str | None = None,
         shown: str | None = None,
     ) -> None:
-        """Answer the question that a run waits with, or try a suspended run again.
+        """Answer the question that a run waits with, or let a paused or suspended run go on.
 
         The answer is durable when this returns. The same answer to a question that was answered
         before changes nothing.
@@ -50,7 +50,8 @@ class Outside(BlockingClient):
         Args:
             run_id: The run.
             user_response: The answer; a list for several options; None skips the question. Not
-                given: try the run again.
+                given: a paused run goes on, a suspended one is tried again with the code that is
+                here now.
             key: Which question, when there are several.
             actor: Who answers. A question with assignees takes it from one of them.
             channel: By which way, such as ``email``.
@@ -58,8 +59,9 @@ class Outside(BlockingClient):
             shown: The digest of what the person was shown, from the question's ``shown``.
 
         Raises:
-            InvalidInputError: When it is no answer to the question, or the question was answered
-                otherwise before; nothing was written.
+            InvalidInputError: When it is no answer to the question, the question was answered
+                otherwise before, or a run without one is neither paused nor suspended; nothing was
+                written.
             RunNotFoundError: When there is no such run.
         """
         if user_response is _NO_ANSWER:

@@ -21,6 +21,7 @@ from agnt5.actors.run import RunActor
 from agnt5.actors.script import Script
 from agnt5.calls import microseconds
 from agnt5.events.codec import decode_history
+from agnt5.events.projections import status_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import Phase, RunState, fold
@@ -249,7 +250,7 @@ class Conversations:
         actor = self._runs.bus.runs.get(run_id)
         if actor is None or actor.stopped is not None:
             row = await self._runs.live_row(run_id)
-            if row.finished_at is not None or row.status in {"suspended", "queued"}:
+            if row.finished_at is not None or row.status in {"suspended", "paused", "queued"}:
                 raise _not_under_way(run_id, row.status, refusal)
             actor = self._runs.bus.summon(row.run_id)
         return actor
@@ -260,8 +261,8 @@ class Conversations:
             bus, state = self._runs.bus, actor.state
             if state.successor is not None:
                 return None
-            if state.is_finished or state.phase is Phase.SUSPENDED:
-                raise _not_under_way(state.run_id, state.phase.name.lower(), refusal)
+            if state.is_finished or state.phase is Phase.SUSPENDED or state.pause is not None:
+                raise _not_under_way(state.run_id, status_of(state), refusal)
             script = actor.script
             # Asked before it rests: what was handed over last must have had its consequences.
             if script is not None and script.is_heard:
@@ -312,6 +313,7 @@ def _not_under_way(run_id: str, status: str, refusal: Refusal) -> AGNT5Error:
     why = {
         "queued": "has not begun yet; try again later",
         "suspended": "is suspended; mend and resume it first",
+        "paused": "is paused; resume it first",
     }
     has_ended = f"has ended ({status}); look at its result"
     return refusal(f"run {run_id!r} cannot be asked: it {why.get(status, has_ended)}")

@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agnt5.bulk_desk import Bulk
     from agnt5.care_desk import CareDesk
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
+    from agnt5.operator_desk import Operating
     from agnt5.privacy_desk import PrivacyDesk
     from agnt5.retention import Retention
     from agnt5.runs import Runs
@@ -60,6 +62,20 @@ class Desks:
         from agnt5.privacy_desk import PrivacyDesk  # noqa: PLC0415 - see above
 
         return PrivacyDesk(self.runs)
+
+    @cached_property
+    def operating(self) -> Operating:
+        """Has runs stand still, go on, and begin again from their history."""
+        from agnt5.operator_desk import Operating  # noqa: PLC0415 - see above
+
+        return Operating(self.runs)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Does one thing to many runs."""
+        from agnt5.bulk_desk import Bulk  # noqa: PLC0415 - see above
+
+        return Bulk(self.runs, self.operating)
 
 
 def sweeps_of(runs: Runs, retention: Mapping[str, Retention] | None) -> Sweeps | None:

@@ -22,7 +22,7 @@ class Explanation(View):
     status: str
     """As of :class:`agnt5.RunStatus`."""
     since: datetime
-    """When it was queued, began, was suspended, or ended."""
+    """When it was queued, began, was suspended or paused, or ended."""
     at: datetime
     """When one asked."""
     headline: str
@@ -56,7 +56,7 @@ def explain(annals: Annals, around: Circumstances) -> Explanation:
         component=queued.component,
         kind=queued.kind,
         status=status_of(state),
-        since=when(annals.phase_at),
+        since=when(annals.phase_at if state.pause is None else annals.paused_at or 0),
         at=when(around.now),
         headline=_headline(annals, queued, waits),
         waits=waits,
@@ -66,8 +66,11 @@ def explain(annals: Annals, around: Circumstances) -> Explanation:
 
 
 def _headline(annals: Annals, queued: f.RunQueued, waits: tuple[Wait, ...]) -> str:
-    state, at = annals.state, f"{when(annals.phase_at):%Y-%m-%d %H:%M:%S} UTC"
+    state, at = annals.state, _time(annals.phase_at)
     run = f"run {state.run_id} ({queued.kind} {queued.component!r})"
+    if state.pause is not None and annals.paused_at is not None:
+        why = state.pause.reason or "no reason was given"
+        return f"{run} is paused since {_time(annals.paused_at)}: {why}. It waits for:"
     match state.phase:
         case Phase.COMPLETED:
             return f"{run} completed at {at} with {short(state.output)}."
@@ -87,8 +90,14 @@ def _headline(annals: Annals, queued: f.RunQueued, waits: tuple[Wait, ...]) -> s
             return f"{run} is {status_of(state).replace('_', ' ')}. It waits for {several}:"
 
 
+def _time(at: int) -> str:
+    return f"{when(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _waits(annals: Annals, queued: f.RunQueued, around: Circumstances) -> tuple[Wait, ...]:
     state = annals.state
+    if state.pause is not None and annals.paused_at is not None:
+        return (_resumption(state.run_id, annals.paused_at),)
     match state.phase:
         case Phase.QUEUED:
             return (_turn(annals, queued, around),)
@@ -101,6 +110,15 @@ def _waits(annals: Annals, queued: f.RunQueued, around: Circumstances) -> tuple[
             return (_mend(annals, queued, state.suspension),)
         case _:
             return ()
+
+
+def _resumption(run_id: str, paused_at: int) -> Wait:
+    return Wait(
+        kind="resume",
+        what="somebody who lets it go on",
+        since=when(paused_at),
+        wakes=f"client.resume({run_id!r}) does; client.cancel({run_id!r}) ends it",
+    )
 
 
 def _turn(annals: Annals, queued: f.RunQueued, around: Circumstances) -> Wait:
@@ -156,8 +174,13 @@ def _mend(annals: Annals, queued: f.RunQueued, found: f.RunSuspended) -> Wait:
 
 def _notes(annals: Annals) -> list[str]:
     state, notes = annals.state, list[str]()
+    if state.forked is not None and annals.forked_at is not None:
+        origin, at = state.forked.origin, state.forked.at
+        notes.append(
+            f"It was forked from run {origin!r} at event {at}, on {_time(annals.forked_at)}."
+        )
     if state.cancel_requested:
-        since = f" since {when(annals.cancel_at):%Y-%m-%d %H:%M:%S} UTC" if annals.cancel_at else ""
+        since = f" since {_time(annals.cancel_at)}" if annals.cancel_at else ""
         reason = state.cancel_reason or "no reason was given"
         notes.append(f"It is asked to stop{since} ({reason}); its code may still clean up.")
     for update_id, update in annals.updates.items():

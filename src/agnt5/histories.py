@@ -100,8 +100,7 @@ class Counts:
 def write_histories(histories: Iterable[History], destination: Place) -> Counts:
     """Write histories as JSON lines.
 
-    A file at a path appears when it is whole, in place of one that was there. Runs whose payloads
-    were shredded are left out.
+    A file at a path appears when it is whole, in place of one there. Shredded runs are left out.
 
     Args:
         histories: What to write. They are taken one by one, so that they need not fit into memory.

@@ -25,6 +25,7 @@ WaitKind = Literal[
     "queue",
     "code",
     "mend",
+    "resume",
 ]
 
 
@@ -33,7 +34,8 @@ class Wait(View):
 
     kind: WaitKind
     """What kind of thing. ``retry``: a step whose next attempt waits for its time; ``queue``: a
-    place in a line; ``code``: nothing but its own code, which runs; ``mend``: it is suspended."""
+    place in a line; ``code``: nothing but its own code, which runs; ``mend``: it is suspended;
+    ``resume``: it is paused."""
     key: str | None = None
     """The key of the durable call, if it is one."""
     line: str | None = None

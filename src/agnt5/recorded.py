@@ -25,11 +25,13 @@ class Recorded(BodyContext):
 
         It follows from the run's id and the place of the call: good for samples, not for secrets.
         """
-        return derived_fraction(self.run_id, self._place_of("random"))
+        return derived_fraction(self.script.chance, self._place_of("random"))
 
     def uuid4(self) -> uuid.UUID:
         """A UUID; the same again on every replay. Not for secrets, as :meth:`random` is not."""
-        return uuid.UUID(bytes=derived_bytes(self.run_id, self._place_of("uuid4"))[:16], version=4)
+        return uuid.UUID(
+            bytes=derived_bytes(self.script.chance, self._place_of("uuid4"))[:16], version=4
+        )
 
     def patched(self, patch_id: str) -> bool:
         """Whether this run takes a path that was added to the code under this name.

@@ -23,7 +23,7 @@ from agnt5.answers import (
     unready,
     when,
 )
-from agnt5.events.index import KeyBinding, RunRow, last_of_chain
+from agnt5.events.index import PAUSED, KeyBinding, RunRow, last_of_chain
 from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
@@ -208,10 +208,16 @@ class Runs:
         await self.command(run_id, c.SendSignal(unique, name, encoded))
 
     async def unsuspend(self, run_id: str) -> None:
-        """Try a suspended run again with the code that is here now."""
+        """Let a paused run go on, or try a suspended one again with the code that is here now."""
         row = await self.live_row(run_id)
+        if row.status == PAUSED:
+            await self.command(row.run_id, c.ResumeRun(""))
+            return
         if row.status != "suspended":
-            msg = f"run {run_id!r} is {row.status}, not suspended: there is nothing to resume"
+            msg = (
+                f"run {run_id!r} is {row.status}, neither paused nor suspended: there is nothing to"
+                " resume"
+            )
             raise InvalidInputError(msg)
         await self._asked(lambda reply: self.bus.resume(row.run_id, reply))
 

@@ -123,6 +123,23 @@ class Suspension(View):
     since: datetime
 
 
+class Pause(View):
+    """Somebody has said that the run shall stand still."""
+
+    reason: str | None
+    since: datetime
+
+
+class ForkOrigin(View):
+    """Where the history of a run comes from that was copied from another."""
+
+    origin: str
+    """The run."""
+    at: int
+    """The event of that run up to which it was copied."""
+    since: datetime
+
+
 _SHORT = 80
 
 
@@ -147,6 +164,20 @@ def suspension_of(annals: Annals) -> Suspension | None:
     if found is None or annals.state.phase is not Phase.SUSPENDED:
         return None
     return Suspension(reason=found.reason, report=found.report, since=when(annals.phase_at))
+
+
+def pause_of(annals: Annals) -> Pause | None:
+    """Why it stands still, if it does."""
+    found, at = annals.state.pause, annals.paused_at
+    return None if found is None or at is None else Pause(reason=found.reason, since=when(at))
+
+
+def fork_of(annals: Annals) -> ForkOrigin | None:
+    """Where it was forked last, if it was."""
+    found, at = annals.state.forked, annals.forked_at
+    if found is None or at is None:
+        return None
+    return ForkOrigin(origin=found.origin, at=found.at, since=when(at))
 
 
 def operation_of(op: Operation, call: Call) -> OpenOperation:

@@ -17,7 +17,9 @@ from agnt5.events.run.annals import Annals
 from agnt5.payloads import decode, decode_error
 from agnt5.snapshot_parts import (
     AskedQuestion,
+    ForkOrigin,
     OpenOperation,
+    Pause,
     ReceivedUpdate,
     StartedChild,
     Suspension,
@@ -25,7 +27,9 @@ from agnt5.snapshot_parts import (
     WaitingSignal,
     child_of,
     error_text,
+    fork_of,
     operation_of,
+    pause_of,
     question_of,
     short,
     signals_of,
@@ -75,6 +79,9 @@ class RunSnapshot(View):
     cancel_requested: bool
     cancel_reason: str | None
     suspension: Suspension | None
+    pause: Pause | None
+    fork: ForkOrigin | None
+    """Of a run that was copied from another: which, up to where, and when."""
     outcomes: int
     """How many durable calls have had an outcome."""
     operations: dict[str, OpenOperation]
@@ -126,6 +133,10 @@ class RunSnapshot(View):
             lines.append(f"  cancel requested: {self.cancel_reason or 'no reason was given'}")
         if self.suspension is not None:
             lines.append(f"  suspended: {self.suspension.reason}")
+        if self.pause is not None:
+            lines.append(f"  paused: {self.pause.reason or 'no reason was given'}")
+        if self.fork is not None:
+            lines.append(f"  forked: from run {self.fork.origin} at its event {self.fork.at}")
         for key, op in self.operations.items():
             tried = f", attempt {op.attempt}" if op.attempt is not None else ""
             lines.append(f"  open: {op.kind} {key!r}, {op.phase}{tried}")
@@ -169,6 +180,8 @@ def snapshot_of(annals: Annals, last_version: int) -> RunSnapshot:
         cancel_requested=state.cancel_requested,
         cancel_reason=state.cancel_reason,
         suspension=suspension_of(annals),
+        pause=pause_of(annals),
+        fork=fork_of(annals),
         outcomes=annals.outcomes,
         operations={key: operation_of(op, annals.calls[key]) for key, op in state.open.items()},
         state=dict(state.values),

@@ -163,8 +163,8 @@ class Tail:
                 self._questions.add(fact.key)
             case f.UserReplied() | f.UserInputExpired() | f.OperationCancelled():
                 self._questions.discard(fact.key)
-            case f.RunSuspended() | f.RunResumed():
-                self._suspended = isinstance(fact, f.RunSuspended)
+            case f.RunSuspended() | f.RunPaused() | f.RunResumed() | f.RunForked():
+                self._suspended = isinstance(fact, f.RunSuspended | f.RunPaused)
             case _:
                 pass
 

@@ -265,6 +265,9 @@ def test_it_names_every_open_call_of_a_run_and_nothing_else(history, place):
         found, phase = explain(annals, around), annals.state.phase
         kinds = [wait.kind for wait in found.waits if wait.key is None]
         assert (found.report is not None) is (phase is Phase.SUSPENDED)
+        if annals.state.pause is not None:
+            assert [wait.kind for wait in found.waits] == ["resume"]
+            continue
         if phase is not Phase.RUNNING:
             assert not [wait for wait in found.waits if wait.key is not None]
             assert kinds == {Phase.QUEUED: ["queue"], Phase.SUSPENDED: ["mend"]}.get(phase, [])

@@ -89,13 +89,18 @@ class Model:
         index = log.run_row(run_id)
         assert index is not None
         queued, (last, last_at) = facts[0][0], facts[-1]
+        forks = [fact for fact, _ in facts if isinstance(fact, f.RunForked)]
+        pauses = [fact for fact, _ in facts if isinstance(fact, f.RunPaused)]
+        holds = pauses[-1] if index.status == "paused" else last
         row = {
             "run_id": run_id,
             "status": index.status,
             "events": len(facts),
             "input": text_of(queued.input),
             "output": text_of(last.output) if isinstance(last, f.RunCompleted) else None,
-            "reason": getattr(last, "reason", None),
+            "reason": getattr(holds, "reason", None),
+            "forked_from": forks[-1].origin if forks else None,
+            "forked_at": forks[-1].at if forks else None,
             "metadata": text_of(queued.metadata) if queued.metadata else None,
             "origin": None,
             **error_of(last if isinstance(last, f.RunFailed) else None),

@@ -124,7 +124,7 @@ class Admission:
     def line_up_again(self, state: RunState, now: int) -> None:
         """A run that could be executed has left memory: it waits for a place, if it is its turn."""
         queued = state.queued
-        if queued is None or state.phase not in {Phase.QUEUED, Phase.RUNNING}:
+        if queued is None or not (state.may_start or state.is_running):
             return
         if state.parked and (state.wake_at is None or state.wake_at > now):
             return
@@ -134,7 +134,7 @@ class Admission:
 
     def has_place(self, state: RunState) -> bool:
         """Whether a run that can be executed may be executed now."""
-        if state.queued is None or state.phase not in {Phase.QUEUED, Phase.RUNNING}:
+        if state.queued is None or not (state.may_start or state.is_running):
             return True
         begun = state.phase is Phase.RUNNING
         return self.admit(state.run_id, state.queued.queue, begun=begun)

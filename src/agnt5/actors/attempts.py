@@ -64,10 +64,16 @@ class Attempts:
             queued.user_id if queued else None,
             work.values,
             streams=self._streams,
+            identity=state.identity,
         )
         verify = key in self.to_verify
         self.to_verify.discard(key)
         self._send(work.handler, Attempt(info, work, self._reported, verify))
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an executor has one of which it has not reported."""
+        return any(key in self._handlers for key in self._actor.state.busy)
 
     def forget(self, key: str) -> None:
         """The step is settled."""
@@ -93,6 +99,7 @@ class Attempts:
         if op is None or op.attempt != info.attempt or op.phase is not OpPhase.RUNNING:
             return
         if isinstance(result, Absent):
+            self.forget(key)
             actor.command(c.ReportAbsent(key, info.attempt))
             return
         if result.after is not None:

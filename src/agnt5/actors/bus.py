@@ -23,7 +23,7 @@ from agnt5.actors.workshop import Components, Workshop
 from agnt5.events.log import EventLog
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Terminal, UpdateAnswered
-from agnt5.events.run.state import Phase, RunState, fold
+from agnt5.events.run.state import RunState, fold
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreError
 
 logger = logging.getLogger("agnt5.runtime")
@@ -116,8 +116,7 @@ class Bus(Workshop):
     def _is_busy(self) -> bool:
         # A report that lies in a box is not on record yet.
         actors, scripts = self.runs.values(), (actor.script for actor in self.runs.values())
-        busy = self.has_attempts or self.entities.is_busy
-        busy = busy or any(s.is_busy for s in scripts if s is not None)
+        busy = self.has_attempts or self.entities.is_busy or any(s and s.is_busy for s in scripts)
         return busy or not all(actor.is_idle for actor in actors)
 
     # Letters.
@@ -189,7 +188,7 @@ class Bus(Workshop):
     def is_under_way(self, run_id: str) -> bool:
         """Whether a run is in memory and being executed, so that its end will be told."""
         actor = self.runs.get(run_id)
-        return actor is not None and actor.state.phase is Phase.RUNNING
+        return actor is not None and actor.state.is_running
 
     def wake(self, run_id: str) -> None:
         """Bring a run into memory, now or when there is room."""
@@ -257,9 +256,9 @@ class Bus(Workshop):
             return
         may_begin = self._admission.has_place(state)
         actor.load(state, history, begin=may_begin)
-        if may_begin and state.queued is not None and state.phase is Phase.QUEUED:
+        if may_begin and state.queued is not None and state.may_start:
             actor.tell(self.start_command(state.queued))
-        elif not may_begin or state.phase is not Phase.RUNNING:
+        elif not may_begin or not state.is_running:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
 
     def _go_on(
@@ -282,7 +281,7 @@ class Bus(Workshop):
         """A run that is not executed answers its letters and leaves, maybe into a line."""
         if self.runs.get(actor.state.run_id) is not actor:
             return
-        if actor.is_idle and not actor.has_appends:
+        if actor.is_quiet:
             actor.freeze()
             actor.leave_quietly()
             self._admission.line_up_again(actor.state, self.clock.now())
@@ -371,7 +370,8 @@ class Bus(Workshop):
         for letter in letters:
             if letter.reply is not None:
                 self.send(actor.state.run_id, letter.command, letter.reply)
-        if actor.state.parked and any(letter.reply is None for letter in letters):
+        moved = actor.state.parked and any(letter.reply is None for letter in letters)
+        if moved or actor.retiring.comes_back:
             # Its body moved while it was being parked. It will ask again, in a new incarnation;
             # what the old one asked for, nobody could execute.
             self.wake(actor.state.run_id)

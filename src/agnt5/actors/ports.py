@@ -35,11 +35,13 @@ class AttemptInfo:
     """What it has deleted there."""
     streams: Streams | None = None
     """Where what it says on the way goes; None outside of a house."""
+    identity: str | None = None
+    """The run id that idempotency keys are made of, when it is another: that of a fork's origin."""
 
     @property
     def idempotency_key(self) -> str:
         """The same in every attempt of this step and after every crash."""
-        return idempotency_key(self.run_id, self.key)
+        return idempotency_key(self.identity or self.run_id, self.key)
 
 
 UNDER_WAY: ContextVar[AttemptInfo | None] = ContextVar("agnt5_attempt", default=None)

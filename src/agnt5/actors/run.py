@@ -18,7 +18,9 @@ from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.parking import Parking
 from agnt5.actors.ports import AttemptInfo, Definition, FunctionWork
+from agnt5.actors.retiring import Retiring
 from agnt5.actors.script import Script
+from agnt5.actors.served import definition_of, not_served
 from agnt5.actors.settings import RunSettings
 from agnt5.actors.surroundings import Surroundings
 from agnt5.actors.timers import Deadline, Timers
@@ -26,15 +28,9 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.decider import react, resume
-from agnt5.events.run.recovery import is_unknown
-from agnt5.events.run.report import not_served_report
-from agnt5.events.run.state import Phase, RunState
-from agnt5.exceptions import (
-    InvalidInputError,
-    PayloadError,
-    RuntimeClosedError,
-    StoreError,
-)
+from agnt5.events.run.recovery import is_unsettled
+from agnt5.events.run.state import RunState
+from agnt5.exceptions import InvalidInputError, PayloadError, RuntimeClosedError, StoreError
 from agnt5.payloads import decode
 
 
@@ -63,6 +59,7 @@ class RunActor(EventSourced):
         self._deadline = Deadline(clock, self._look_at_timeout)
         self._attempts = Attempts(self, house.send_attempt, house.streams)
         self._parking = Parking(self, clock, context, house.grace_us)
+        self.retiring = Retiring(self, context)
         self._leaving = False
         self._frozen = False
         self._rejected = False
@@ -87,11 +84,13 @@ class RunActor(EventSourced):
                 self._house.answered(self, answer)
         if self.is_again and state.is_finished:
             self._tell_end_again(history)
-        if state.phase is Phase.RUNNING and begin:
+        if state.pause is not None:
+            self.retiring.begin()
+        elif state.is_running and begin:
             self._begin(history)
             for effect in resume(state):
                 self.perform(effect)
-            if any(map(is_unknown, state.open.values())):
+            if is_unsettled(state):
                 self.tell(c.Recover())
             self.at_rest()
 
@@ -163,7 +162,7 @@ class RunActor(EventSourced):
     def has_grown(self) -> None:
         """Suspend it when it is as large as it may be."""
         if (report := self.gauge.report(self.state)) is not None:
-            definition = self._definition()
+            definition = definition_of(self._house, self.state)
             digest = definition.digest if definition else ""
             self.tell(c.SuspendRun(SUSPENDED_AT_LIMIT, report, digest))
 
@@ -179,6 +178,8 @@ class RunActor(EventSourced):
     def perform(self, effect: e.RunEffect) -> None:  # noqa: C901 - a flat match over a closed union
         """Let an effect go."""
         script = self.script
+        if self._stands_still and isinstance(effect, e.Execute | e.Wake):
+            return  # it is owed when the run goes on
         match effect:
             case e.Execute():
                 if effect.verify:
@@ -203,22 +204,17 @@ class RunActor(EventSourced):
                 if script is not None:
                     script.resolve(f.RunCancelRequested(), self.state.updated_at)
             case e.CloseBody():
-                self._leave()
+                self.leave()
             case _:
                 self._perform_outside(effect)
 
-    def _perform_outside(
-        self,
-        effect: e.DeliverUpdate
-        | e.AnnounceUpdate
-        | e.StartChild
-        | e.CancelChild
-        | e.HandOver
-        | e.BeginSuccessor
-        | e.Announce
-        | e.AnnouncePause,
-    ) -> None:
+    def _perform_outside(self, effect: e.OutsideEffect) -> None:  # noqa: C901 - as flat
         match effect:
+            case e.RetireBody():
+                self._stop_clocks()
+                self.retiring.begin()
+            case e.ComeBack():
+                self.retiring.come_back()
             case e.DeliverUpdate():
                 if self.script is not None:
                     self.script.resolve(effect.update, effect.at)
@@ -243,9 +239,9 @@ class RunActor(EventSourced):
         queued = self.state.queued
         if queued is None or self._frozen:
             return
-        definition = self._definition()
+        definition = definition_of(self._house, self.state)
         if definition is None:
-            self.tell(self._not_served(queued))
+            self.tell(not_served(self._house, self.state.run_id, queued))
             return
         info = AttemptInfo(
             self.state.run_id,
@@ -270,19 +266,6 @@ class RunActor(EventSourced):
             return
         self.script = script
 
-    def _definition(self) -> Definition | None:
-        queued = self.state.queued
-        if queued is None:
-            return None
-        return self._house.definition(queued.kind, queued.component, queued.version_label)
-
-    def _not_served(self, queued: f.RunQueued) -> c.SuspendRun:
-        kind, name = queued.kind, queued.component
-        known = self._house.known_components(kind, name)
-        pinned = queued.version_label is not None and bool(self._house.definition(kind, name))
-        report = not_served_report(self.state.run_id, queued, known, pinned=pinned)
-        return c.SuspendRun("version" if pinned else "unknown_component", report, "")
-
     def _script(
         self,
         info: AttemptInfo,
@@ -304,11 +287,11 @@ class RunActor(EventSourced):
         script.defaults = self._settings.defaults
         return script
 
-    # The script's channel.
-
     def command(self, command: c.RunCommand) -> None:
-        """A command from the body."""
-        self.tell(command)
+        """A command from the body, or of what it has under way."""
+        reports = c.ReportSuccess | c.ReportFailure | c.ReportAbsent
+        if not self.retiring.is_on or isinstance(command, reports):
+            self.tell(command)
 
     def execute(self, key: str, attempt: int, work: FunctionWork) -> None:
         """Have an executor run an attempt."""
@@ -316,7 +299,7 @@ class RunActor(EventSourced):
 
     def diverged(self, report: str) -> None:
         """The body no longer asks for what the log holds."""
-        definition = self._definition()
+        definition = definition_of(self._house, self.state)
         digest = definition.digest if definition else ""
         self.tell(c.SuspendRun("nondeterminism", report, digest))
 
@@ -332,6 +315,9 @@ class RunActor(EventSourced):
 
     def at_rest(self) -> None:
         """Everything is durable: if the run only waits, it may leave memory after a grace."""
+        if self.retiring.is_on:
+            self.retiring.consider()
+            return
         self._parking.consider()
         if self.state.timeout_us is not None:
             self._look_at_timeout()
@@ -347,19 +333,20 @@ class RunActor(EventSourced):
         self._timers.close()
         self._parking.stop()
         self._deadline.close()
+        self.retiring.close()
 
     @property
     def may_park(self) -> bool:
         """Whether nothing is in motion: no letter, no append."""
-        is_wanted = self.visitors or self._in_flight
-        at_rest = self.stopped is None and not is_wanted and self.is_idle
+        is_wanted = self.visitors
+        at_rest = self.is_quiet and not is_wanted
         return at_rest and not self._house.family.has_errands(self.state.run_id)
 
     def park(self) -> None:
         """Record that it is parked, and leave."""
         if self.state.parked:
             # It came back for nothing: the log says already that it waits.
-            self._leave()
+            self.leave()
             return
         try:
             self.receive([Envelope(c.ParkRun())])
@@ -369,7 +356,22 @@ class RunActor(EventSourced):
         if self.state.parked:
             self.hold()
 
-    def _leave(self) -> None:
+    @property
+    def _stands_still(self) -> bool:
+        return self.retiring.is_on or self.state.pause is not None
+
+    @property
+    def has_attempts(self) -> bool:
+        """Whether executors have attempts of it."""
+        return self._attempts.under_way
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no letter lies in the box, and no append is on its way."""
+        return self.stopped is None and self.is_idle and not self._in_flight
+
+    def leave(self) -> None:
+        """Leave memory: the log has everything."""
         if self._leaving:
             return
         self._leaving = True
@@ -378,11 +380,6 @@ class RunActor(EventSourced):
         if self.script is not None:
             self.script.close()
         self._house.left(self)
-
-    @property
-    def has_appends(self) -> bool:
-        """Whether something that was decided is not durable yet."""
-        return self._in_flight > 0
 
     def leave_quietly(self) -> None:
         """Answer no more: whoever writes from now on reaches the next incarnation."""

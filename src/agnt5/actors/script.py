@@ -32,6 +32,7 @@ from agnt5.actors.values import RunValues
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
+from agnt5.events.run.forking import first_identity
 from agnt5.events.run.retry import StepDefaults
 from agnt5.events.run.state import RunState
 from agnt5.events.run.walk import Delivery, Walk
@@ -74,8 +75,8 @@ class Script:
         self.main: asyncio.Future[Any] | None = None
         self.time = state.started_at or 0
         """When what the body was handed last was decided, microseconds since the epoch."""
-        self.values = RunValues(state.queued.state if state.queued else None)
-        self.state = state
+        self.values, self.state = RunValues(state.queued.state if state.queued else None), state
+        self.chance = first_identity(history, state)  # what random numbers follow from
         self._info, self._definition, self._input = info, definition, run_input
         self._channel = channel
         self._context = context
@@ -350,6 +351,8 @@ class Script:
             case f.RunCancelRequested():
                 if self.main is not None:
                     self.main.cancel()
+            case f.RunForked():
+                self.chance = delivery.identity
             case f.UpdateReceived():
                 self.handlers.deliver(delivery)
             case f.StepFailed():

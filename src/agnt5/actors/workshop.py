@@ -104,7 +104,7 @@ class Workshop(ABC):
     def may_be_mended(self, state: RunState) -> bool:
         """Whether a run is suspended, and the code has changed since."""
         queued, known = state.queued, state.suspension
-        if queued is None or known is None or known.reason == IMPORTED:
+        if queued is None or known is None or state.pause or known.reason == IMPORTED:
             return False
         definition = self.definition_of(queued)
         return definition is not None and definition.digest != known.definition

@@ -17,6 +17,10 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final[dict[str, Entry]] = {
+    "bulk": Entry(
+        "agnt5.cli.operating_commands:bulk",
+        "Do one thing to many runs.",
+    ),
     "cancel": Entry(
         "agnt5.cli.outside_commands:cancel",
         "Ask a run to stop.",
@@ -49,6 +53,10 @@ COMMANDS: Final[dict[str, Entry]] = {
         "agnt5.cli.transfer_commands:export",
         "Write the histories of runs to a file.",
     ),
+    "fork": Entry(
+        "agnt5.cli.operating_commands:fork",
+        "Begin a new run with the first events of another.",
+    ),
     "import": Entry(
         "agnt5.cli.transfer_commands:import_",
         "Write the runs of a file to a store.",
@@ -56,6 +64,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     "prune": Entry(
         "agnt5.cli.care_commands:prune",
         "Delete runs that ended long ago, into files.",
+    ),
+    "pause": Entry(
+        "agnt5.cli.operating_commands:pause",
+        "Have a run stand still.",
     ),
     "query": Entry(
         "agnt5.cli.query_command:query",
@@ -72,6 +84,18 @@ COMMANDS: Final[dict[str, Entry]] = {
     "reply": Entry(
         "agnt5.cli.outside_commands:reply",
         "Answer the question that a run waits with.",
+    ),
+    "rerun": Entry(
+        "agnt5.cli.operating_commands:rerun",
+        "Start a run again from its beginning.",
+    ),
+    "resume": Entry(
+        "agnt5.cli.operating_commands:resume",
+        "Let a paused or suspended run go on.",
+    ),
+    "retry": Entry(
+        "agnt5.cli.operating_commands:retry",
+        "Try a failed run again from its failure.",
     ),
     "runs": Entry(
         "agnt5.cli.runs_command:runs",
@@ -108,5 +132,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "verify": Entry(
         "agnt5.cli.care_commands:verify",
         "Say whether a store holds together.",
+    ),
+    "what-if": Entry(
+        "agnt5.cli.operating_commands:what_if",
+        "Say what this code would do with a recorded run.",
     ),
 }

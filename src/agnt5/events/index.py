@@ -12,6 +12,8 @@ NO_RUN = "$"
 """A stream whose name begins with it is not a run's: an entity's, a schedule's."""
 
 UNFINISHED = ("queued", "running", "awaiting_user_input", "suspended")
+PAUSED = "paused"
+"""Unfinished too, but apart: nothing brings such a run into memory by itself."""
 FINISHED = ("completed", "failed", "cancelled", "continued")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agnt5.events.entity.facts import EntityCallCompleted, EntityFact
 from agnt5.events.entity.streams import call_place, call_scope
-from agnt5.events.index import IndexChange, KeyBinding, RunRow
+from agnt5.events.index import PAUSED, IndexChange, KeyBinding, RunRow
 from agnt5.events.run.children import left_alone, owes, unwanted
 from agnt5.events.run.facts import (
     OperationCancelled,
@@ -16,7 +16,9 @@ from agnt5.events.run.facts import (
     RunContinued,
     RunFact,
     RunFailed,
+    RunForked,
     RunParked,
+    RunPaused,
     RunQueued,
     RunResumed,
     RunStarted,
@@ -41,6 +43,8 @@ _STATUS = {
 
 def status_of(state: RunState) -> str:
     """The status that users see."""
+    if state.pause is not None:
+        return PAUSED
     if state.phase is Phase.RUNNING and any(o.kind is OpKind.INPUT for o in state.open.values()):
         return "awaiting_user_input"
     return _STATUS[state.phase]
@@ -134,7 +138,9 @@ _ROW_FACTS: frozenset[type[RunFact]] = frozenset(
         RunStarted,
         RunParked,
         RunSuspended,
+        RunPaused,
         RunResumed,
+        RunForked,
         RunCompleted,
         RunFailed,
         RunCancelled,

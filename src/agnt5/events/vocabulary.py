@@ -31,7 +31,9 @@ _TYPES: dict[str, str] = {
     "RunCancelRequested": "run.cancel_requested",
     "RunParked": "run.parked",
     "RunSuspended": "run.paused",
+    "RunPaused": "run.paused",
     "RunResumed": "run.resumed",
+    "RunForked": "run.forked",
     "StepScheduled": "workflow.step.started function.started",
     "StepCompleted": "workflow.step.completed function.completed",
     "StepFailed": "workflow.step.failed function.failed",
@@ -117,8 +119,13 @@ def _of_run(kind: str, fact: f.RunFact) -> list[PublicEvent]:  # noqa: C901, PLR
         case f.RunSuspended():
             about = {"reason": fact.reason, "report": fact.report}
             return [PublicEvent("run.paused", metadata=about)]
+        case f.RunPaused():
+            return [PublicEvent("run.paused", metadata={"reason": fact.reason})]
         case f.RunResumed():
             return [PublicEvent("run.resumed")]
+        case f.RunForked():
+            forked: dict[str, JsonValue] = {"origin": fact.origin, "at": fact.at}
+            return [PublicEvent("run.forked", metadata=forked)]
         case _:
             return []
 

@@ -9,21 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextvars import copy_context
-from typing import cast
 
 from agnt5.actors.branch import chain_task_factory
-from agnt5.actors.rehearsal import Rehearsed, rehearse
 from agnt5.events.projections import status_of
-from agnt5.events.run import commands as c
-from agnt5.events.run import facts as f
-from agnt5.events.run.comparison import asked_of, compare_end
-from agnt5.events.run.state import Phase, RunState, fold
-from agnt5.exceptions import ConfigurationError, InvalidInputError, RunTimeoutError
+from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.function_context import enter_runtime
 from agnt5.histories import History, Place, read_histories
-from agnt5.payloads import decode_error
 from agnt5.registry import Component
-from agnt5.testing.replay_report import NextCall, ReplayReport, Verdict
+from agnt5.replay_reports import ReplayReport, Verdict
+from agnt5.replaying import replay_facts
 
 __all__ = ["ReplayReport", "Verdict", "component_of", "replay", "replay_async"]
 
@@ -88,35 +82,20 @@ async def replay_async(
     if not isinstance(history, History):
         history = _only_one(await asyncio.to_thread(read_histories, history))
     definition = component_of(workflow).definition()
-    facts = history.facts
-    state = fold(history.run_id, facts)
-    cut = facts[:-1] if state.is_finished else facts
-    over = _ended_by_its_body(facts, history.run_id)
     context = copy_context()
     context.run(enter_runtime)
     undo = chain_task_factory(asyncio.get_running_loop())
     try:
-        if state.is_finished and state.started_at is None:
-            # It ended before a body began, which never will: any code will do.
-            found = Rehearsed(passed=len(cut))
-        else:
-            found = await rehearse(
-                history.run_id,
-                cut,
-                definition,
-                context=context,
-                wants_end=over,
-                stall_limit_s=stall_limit,
-                patience_s=patience,
-            )
+        return await replay_facts(
+            history.run_id,
+            history.facts,
+            definition,
+            context=context,
+            stall_limit_s=stall_limit,
+            patience_s=patience,
+        )
     finally:
         undo()
-    if found.crashed is not None:
-        raise found.crashed
-    end = facts[-1][0] if over else None
-    if end is not None and found.end is not None:
-        found.differences += compare_end(cast("f.Terminal", end), found.end)
-    return _report(history, state, found, definition.where, was_over=over)
 
 
 def component_of(workflow: object) -> Component:
@@ -140,65 +119,6 @@ def _only_one(histories: Sequence[History]) -> History:
         msg = f"the file holds {len(histories)} runs, not one: use replay_corpus for several"
         raise InvalidInputError(msg)
     return histories[0]
-
-
-def _ended_by_its_body(facts: Sequence[tuple[f.RunFact, int]], run_id: str) -> bool:
-    """Whether the run has ended, and not by its timeout, a trigger's error, or while suspended."""
-    end = facts[-1][0] if facts else None
-    if not isinstance(end, f.Terminal):
-        return False
-    before = fold(run_id, facts[:-1])
-    if before.phase is not Phase.RUNNING:
-        return False
-    if isinstance(end, f.RunFailed) and before.timeout_us is not None:
-        return not isinstance(decode_error(end.error), RunTimeoutError)
-    return True
-
-
-def _report(
-    history: History, state: RunState, found: Rehearsed, where: str, *, was_over: bool
-) -> ReplayReport:
-    verdict, reason = Verdict.COMPATIBLE, ""
-    if found.unreadable is not None:
-        verdict, reason = Verdict.NEEDS_FORK, found.unreadable
-    elif found.divergence is not None:
-        verdict, reason = Verdict.NEEDS_PATCHED, f"the code {found.divergence.how}"
-    elif found.stuck:
-        verdict, reason = Verdict.UNDECIDED, "the body waits for something that is no durable call"
-    passed = found.passed
-    if passed == len(history.events) - 1 and was_over and found.end is not None:
-        passed += 1
-    return ReplayReport(
-        run_id=history.run_id,
-        component=history.queued.component,
-        where=where,
-        status=status_of(state),
-        events=len(history.events),
-        reproduced=passed if verdict is not Verdict.COMPATIBLE or was_over else len(history.events),
-        verdict=verdict,
-        reason=reason,
-        divergence=found.divergence,
-        differences=tuple(found.differences),
-        next_calls=tuple(_calls(found.beyond)),
-        not_entered=found.not_entered,
-        was_over=was_over,
-    )
-
-
-def _calls(commands: Sequence[c.RunCommand]) -> list[NextCall]:
-    found: list[NextCall] = []
-    for command in commands:
-        match command:
-            case c.AddNote():
-                found.append(NextCall(command.note.key, "note"))
-            case c.AbandonOperation():
-                found.append(NextCall(command.key, "no longer waits for"))
-            case c.AnswerUpdate():
-                found.append(NextCall(command.update_id, "answer to update"))
-            case _:
-                key, line = getattr(command, "key", ""), getattr(command, "line", None)
-                found.append(NextCall(key, str(asked_of(command).get("kind")), line))
-    return found
 
 
 def missing(history: History, problem: str) -> ReplayReport:

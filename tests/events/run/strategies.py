@@ -87,7 +87,9 @@ life = (
     | st.just(c.ParkRun())
     | st.builds(c.ResumeRun, digests)
 )
-suspends = st.builds(c.SuspendRun, st.just("why"), st.sampled_from(["one", "two"]), digests)
+suspends = st.builds(
+    c.SuspendRun, st.just("why"), st.sampled_from(["one", "two"]), digests
+) | st.builds(c.PauseRun)
 ends = st.builds(c.CompleteRun, values) | st.builds(c.FailRun, errors) | st.just(c.CancelRun())
 busy = requests | reports | requests | reports | outside | updates | life | suspends
 """Without what ends a run: longer histories."""

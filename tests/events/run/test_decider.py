@@ -684,7 +684,7 @@ class TestSuspending:
 
     def test_a_suspended_run_is_resumed(self):
         """With the code of today."""
-        running(SUSPENDED).when(c.ResumeRun("d2")).then(RESUMED).owes()
+        running(SUSPENDED).when(c.ResumeRun("d2")).then(RESUMED).owes(e.ComeBack())
 
     @pytest.mark.parametrize(
         "history", [(QUEUED,), (QUEUED, STARTED), (QUEUED, STARTED, COMPLETED)]
@@ -794,9 +794,7 @@ def test_waiting_and_waking():
     assert next_wake(running(timer("t", 9), step("a", deadline=4)).state) == 4
 
 
-@pytest.mark.parametrize(
-    "fact", [QUEUED, awaited("s"), received("1"), RESUMED], ids=lambda x: x.topic
-)
+@pytest.mark.parametrize("fact", [QUEUED, awaited("s"), received("1")], ids=lambda x: x.topic)
 def test_facts_that_oblige_nobody(fact):
     """Nothing must be done because of them."""
     assert list(react(running().state, fact)) == []

@@ -89,7 +89,7 @@ class Run(RuleBasedStateMachine):
     def end(self, command):
         self.send(command, 0)
 
-    @precondition(lambda self: self.state.phase is Phase.SUSPENDED)
+    @precondition(lambda self: self.state.phase is Phase.SUSPENDED or self.state.pause)
     @rule(definition=s.digests)
     def mend(self, definition):
         self.send(c.ResumeRun(definition), 0)
@@ -129,7 +129,7 @@ class Run(RuleBasedStateMachine):
         ops = [op for op in self.state.open.values() if op.wake_at == due_at]
         version = self.state.version
         self.send(c.WakeOperation(ops[0].key), max(0, due_at - self.now))
-        runs = self.state.phase is Phase.RUNNING
+        runs = self.state.is_running
         assert not runs or self.state.version > version, "what is due must be decided"
 
     # What must hold of each command.
@@ -220,7 +220,7 @@ class Run(RuleBasedStateMachine):
     @invariant()
     def what_is_owed_after_a_restart_is_what_was_given_and_is_not_settled(self):
         owed = list(resume(self.state))
-        if self.state.phase is not Phase.RUNNING:
+        if not self.state.is_running:
             assert owed == []
             return
         ops = self.state.open

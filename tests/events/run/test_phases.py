@@ -90,6 +90,7 @@ TABLE = [
     ),
     (c.ParkRun(), "", "", "", ""),
     (c.SuspendRun("why", "report", "d1"), "", "RunSuspended", "RunSuspended", ""),
+    (c.PauseRun("why"), "RunPaused", "RunPaused", "RunPaused", REFUSED),
     (c.ResumeRun("d2"), "", "", "RunResumed StepFailed", ""),
     (c.CompleteRun(1), "", "RunCompleted", "", ""),
     (c.ContinueRun(1, {}), "", "RunContinued", "", ""),

@@ -28,7 +28,7 @@ from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.decider import decide, react
-from agnt5.events.run.state import OpKind, OpPhase, Phase, RunState, evolve, fold, is_waiting
+from agnt5.events.run.state import OpKind, OpPhase, RunState, evolve, fold, is_waiting
 from agnt5.events.run.walk import Walk
 from agnt5.exceptions import InvalidInputError
 
@@ -223,7 +223,7 @@ class TestTimeout:
         for n in range(len(facts) - 1):
             before = fold(RUN, facts[: n + 1])
             waits = before.open and all(_waits(before, op) for op in before.open.values())
-            if before.phase is Phase.RUNNING and not waits:
+            if before.is_running and not waits:
                 total += facts[n + 1][1] - facts[n][1]
         assert fold(RUN, facts).active_us == total
 

@@ -73,6 +73,10 @@ class Annals:
         self.phase_at = 0
         """Since when it has been in its phase."""
         self.cancel_at: int | None = None
+        self.paused_at: int | None = None
+        """When it was paused last."""
+        self.forked_at: int | None = None
+        """When it was forked last."""
         self.outcomes = 0
         """How many calls have had an outcome."""
         self._writers = _Writers()
@@ -110,6 +114,10 @@ class Annals:
                 self.signals_at[fact.signal_id] = at
             case f.RunCancelRequested():
                 self.cancel_at = at
+            case f.RunPaused():
+                self.paused_at = at
+            case f.RunForked():
+                self.forked_at = at
             case _:
                 self._note_exchange(fact, at)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agnt5.events.keys import child_run_id
 from agnt5.events.run import commands as c
 from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
@@ -11,6 +12,17 @@ from agnt5.events.run.state import RunState
 from agnt5.events.run.succession import RunContinuedError
 from agnt5.exceptions import ChildCancelledError
 from agnt5.payloads import encode_error
+
+
+def id_of_child(state: RunState, key: str, chosen: str | None) -> str:
+    """The id of the run that a call starts, or has started.
+
+    A fork has children of its own: what its origin has chosen, or would choose, is taken.
+    """
+    forked = state.forked
+    if forked is None:
+        return chosen or child_run_id(state.run_id, key)
+    return (forked.children or {}).get(key) or child_run_id(state.run_id, key)
 
 
 def request_child(state: RunState, command: c.RequestChild) -> Sequence[f.RunFact]:

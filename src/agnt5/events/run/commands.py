@@ -241,8 +241,15 @@ class SuspendRun:
 
 
 @dataclass(slots=True)
+class PauseRun:
+    """Somebody outside wants the run to stand still."""
+
+    reason: str | None = None
+
+
+@dataclass(slots=True)
 class ResumeRun:
-    """A suspended run goes on."""
+    """A suspended or paused run goes on."""
 
     definition: str
 
@@ -299,6 +306,7 @@ RunCommand = (
     | RequestCancel
     | ParkRun
     | SuspendRun
+    | PauseRun
     | ResumeRun
     | CompleteRun
     | ContinueRun

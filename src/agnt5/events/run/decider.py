@@ -66,7 +66,7 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             known = not state.is_running or command.note.key in state.noted
             return NOTHING if known else (command.note,)
         case c.AbandonOperation():
-            return steps.abandon(state, command.key)
+            return NOTHING if state.pause is not None else steps.abandon(state, command.key)
         case c.ReportAbsent():
             return steps.report_absent(state, command)
         case c.WakeRun():
@@ -95,6 +95,8 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             return life.park(state)
         case c.SuspendRun():
             return life.suspend(state, command)
+        case c.PauseRun():
+            return life.pause(state, command)
         case c.ResumeRun():
             return life.resume_run(state, command)
         case c.CompleteRun():
@@ -155,6 +157,10 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             return (*wake, e.AnnouncePause())
         case f.RunParked():
             return (e.CloseBody(),)
+        case f.RunPaused():
+            return (e.RetireBody(), e.AnnouncePause())
+        case f.RunResumed():
+            return (e.ComeBack(),)
         case f.RunSuspended():
             return (e.CloseBody(), e.AnnouncePause())
         case f.RunCompleted() | f.RunFailed() | f.RunCancelled():
@@ -165,7 +171,7 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             f.RunQueued()
             | f.SignalReceived()
             | f.SignalReturned()
-            | f.RunResumed()
+            | f.RunForked()
             | f.MarkerRecorded()
             | f.StateChanged()
             | f.EventEmitted()
@@ -197,7 +203,7 @@ def _given_up(state: RunState, key: str) -> Sequence[e.RunEffect]:
 def resume(state: RunState) -> Sequence[e.RunEffect]:
     """What is still owed after a restart, once the body has asked for it again."""
     owed: list[e.RunEffect] = []
-    if state.phase is not Phase.RUNNING:
+    if not state.is_running:
         return owed
     for op in state.open.values():
         if op.phase is OpPhase.RUNNING and not is_unknown(op):

@@ -106,6 +106,16 @@ class CloseBody:
 
 
 @dataclass(frozen=True, slots=True)
+class RetireBody:
+    """Have the body hear and ask nothing more; leave memory when what is under way has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComeBack:
+    """Begin again from the log, if the body was retired."""
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Tell those who wait for the run that it has ended."""
 
@@ -114,23 +124,23 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncePause:
-    """Tell those who wait for the run that it waits for a person, or is suspended."""
+    """Tell those who wait for the run that it waits for a person, is suspended, or is paused."""
 
 
-RunEffect = (
-    Execute
-    | Resolve
-    | DeliverUpdate
+OutsideEffect = (
+    DeliverUpdate
     | AnnounceUpdate
     | StartChild
     | CancelChild
     | HandOver
     | BeginSuccessor
-    | CancelAttempt
-    | Wake
-    | StartBody
-    | InterruptBody
-    | CloseBody
+    | RetireBody
+    | ComeBack
     | Announce
     | AnnouncePause
+)
+"""What does not touch the attempts and outcomes of a body."""
+
+RunEffect = (
+    Execute | Resolve | CancelAttempt | Wake | StartBody | InterruptBody | CloseBody | OutsideEffect
 )

@@ -13,7 +13,9 @@ from agnt5.events.run.life_facts import (
     RunCompleted,
     RunContinued,
     RunFailed,
+    RunForked,
     RunParked,
+    RunPaused,
     RunQueued,
     RunResumed,
     RunStarted,
@@ -67,7 +69,9 @@ __all__ = [
     "RunContinued",
     "RunFact",
     "RunFailed",
+    "RunForked",
     "RunParked",
+    "RunPaused",
     "RunQueued",
     "RunResumed",
     "RunStarted",
@@ -122,7 +126,9 @@ RunFact = (
     | RunCancelRequested
     | RunParked
     | RunSuspended
+    | RunPaused
     | RunResumed
+    | RunForked
     | Terminal
 )
 
@@ -155,7 +161,9 @@ RUN_FACTS: tuple[type[RunFact], ...] = (
     RunCancelRequested,
     RunParked,
     RunSuspended,
+    RunPaused,
     RunResumed,
+    RunForked,
     RunCompleted,
     RunFailed,
     RunCancelled,

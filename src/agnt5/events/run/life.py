@@ -60,8 +60,11 @@ def request_cancel(state: RunState, command: c.RequestCancel) -> Facts:
         return NOTHING
     reason = state.cancel_reason if state.cancel_requested else command.reason
     requested = () if state.cancel_requested else (f.RunCancelRequested(reason=reason),)
+    if state.phase is Phase.RUNNING:
+        # Standing still, it could not clean up.
+        return requested if state.pause is None else (*requested, f.RunResumed(definition=""))
     # No body is there to clean up; one that was suspended while it did will not end by itself.
-    return requested if state.is_running else (*requested, f.RunCancelled(reason=reason))
+    return (*requested, f.RunCancelled(reason=reason))
 
 
 def park(state: RunState) -> Facts:
@@ -77,7 +80,7 @@ def suspend(state: RunState, command: c.SuspendRun) -> Facts:
         known = state.suspension
         if known is not None and known.report == command.report:
             return NOTHING
-    elif not state.is_running:
+    elif state.phase is not Phase.RUNNING:
         return NOTHING
     return (
         f.RunSuspended(reason=command.reason, report=command.report, definition=command.definition),
@@ -92,7 +95,7 @@ def next_wake(state: RunState) -> int | None:
 
 def start(state: RunState, command: c.StartRun) -> Facts:
     """An owner begins to execute it."""
-    if state.phase is not Phase.QUEUED:
+    if not state.may_start:
         return NOTHING
     unfit = state.queued and state.queued.origin and state.queued.origin.get("error")
     if unfit:
@@ -101,8 +104,27 @@ def start(state: RunState, command: c.StartRun) -> Facts:
     return (f.RunStarted(definition=command.definition, timeout_us=command.timeout_us),)
 
 
+def pause(state: RunState, command: c.PauseRun) -> Facts:
+    """Somebody outside wants the run to stand still.
+
+    Raises:
+        InvalidInputError: When the run has ended.
+    """
+    if state.is_finished:
+        msg = (
+            f"run {state.run_id!r} has ended ({state.phase.name.lower()}): there is nothing to"
+            " pause"
+        )
+        raise InvalidInputError(msg)
+    return NOTHING if state.pause is not None else (f.RunPaused(reason=command.reason),)
+
+
 def resume_run(state: RunState, command: c.ResumeRun) -> Facts:
-    """A suspended run goes on."""
+    """A suspended or paused run goes on."""
+    if state.pause is not None:
+        # What a crash has left unknown is settled when it is back in memory: attempts that were
+        # under way when it was paused may still be so.
+        return (f.RunResumed(definition=command.definition),)
     if state.phase is not Phase.SUSPENDED:
         return NOTHING
     return (f.RunResumed(definition=command.definition), *recover(state))

@@ -87,12 +87,41 @@ class RunSuspended(Fact):
     definition: str
 
 
+class RunPaused(Fact):
+    """Somebody asked the run to stand still; it goes on when somebody says so."""
+
+    topic: ClassVar[str] = "RunPaused"
+
+    reason: str | None = None
+
+
 class RunResumed(Fact):
-    """A suspended run goes on."""
+    """A suspended or paused run goes on."""
 
     topic: ClassVar[str] = "RunResumed"
 
     definition: str
+
+
+class RunForked(Fact):
+    """What lies before was copied from another run; what follows is this run's own."""
+
+    topic: ClassVar[str] = "RunForked"
+
+    origin: str
+    """The run that it was copied from."""
+    at: int
+    """The version of the origin up to which its facts were kept."""
+    kept_identity: str
+    """The run id from which the chance of the copied part follows."""
+    identity: str
+    """The run id from which chance and idempotency keys follow from here on."""
+    input_changed: bool = False
+    children: dict[str, str] | None = None
+    """The ids of the children that the copied part has started, by the key of the call."""
+    again: list[str] | None = None
+    """Calls whose facts were left out, so that the body asks for them again."""
+    reason: str | None = None
 
 
 class RunCompleted(Fact):

@@ -42,13 +42,26 @@ def must_verify(op: Operation) -> bool:
     return op.started and op.phase is OpPhase.RUNNING and op.recovery == "verify"
 
 
+def _is_allowed(state: RunState, op: Operation) -> bool:
+    """Whether a person has allowed another attempt while the run could not begin it."""
+    asked = recovery_key(op.key, op.attempt)
+    return op.recovery == "ask" and op.phase is OpPhase.WAITING and asked not in state.open
+
+
+def is_unsettled(state: RunState) -> bool:
+    """Whether :func:`recover` has anything to say."""
+    return any(is_unknown(op) or _is_allowed(state, op) for op in state.open.values())
+
+
 def recover(state: RunState) -> Facts:
     """After a restart: settle what the crash left unknown."""
-    return [
-        _question(op) if op.recovery == "ask" else _failed(op, UNKNOWN_OUTCOME)
-        for op in state.open.values()
-        if is_unknown(op)
-    ]
+    facts: list[f.RunFact] = []
+    for op in state.open.values():
+        if _is_allowed(state, op):
+            facts.append(f.StepStarted(key=op.key, attempt=op.attempt + 1))
+        elif is_unknown(op):
+            facts.append(_question(op) if op.recovery == "ask" else _failed(op, UNKNOWN_OUTCOME))
+    return facts
 
 
 def close_question(state: RunState, key: str) -> Facts:
@@ -87,6 +100,8 @@ def answer_about(state: RunState, question: f.UserInputRequested, command: c.Sub
     if op is None:
         return (replied,)
     match choice:
+        case "retry" if not state.is_running:
+            return (replied,)  # the attempt is begun when the run goes on
         case "retry":
             return (replied, f.StepStarted(key=op.key, attempt=op.attempt + 1))
         case "fail":

@@ -10,6 +10,7 @@ from agnt5.events.run import facts as f
 _WAYS_OUT = (
     "Nothing is lost: the run is suspended with all that it has recorded. Ways out:\n"
     "  - restore the call that the log holds, start the program again, and the run goes on;\n"
+    "  - or fork it at an event before this place, with the new code, and cancel it;\n"
     "  - or cancel the run and start a new one with the new code.\n"
     "Usual causes: the code was changed while the run was under way, or the body looks at\n"
     "something that differs from one pass to the next (clock, random, environment, files, the\n"

@@ -21,14 +21,15 @@ from agnt5.events.run.facts import (
     EventEmitted,
     MarkerRecorded,
     OperationCancelled,
-    RetryPlan,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
     RunContinued,
     RunFact,
     RunFailed,
+    RunForked,
     RunParked,
+    RunPaused,
     RunQueued,
     RunResumed,
     RunStarted,
@@ -52,6 +53,19 @@ from agnt5.events.run.facts import (
     UserInputRequested,
     UserReplied,
 )
+from agnt5.events.run.operations import Operation, OpKind, OpPhase
+
+__all__ = [
+    "OpKind",
+    "OpPhase",
+    "Operation",
+    "Phase",
+    "RunState",
+    "evolve",
+    "fold",
+    "is_covered",
+    "is_waiting",
+]
 
 
 class Phase(IntEnum):
@@ -65,54 +79,6 @@ class Phase(IntEnum):
     FAILED = 5
     CANCELLED = 6
     CONTINUED = 7
-
-
-class OpKind(IntEnum):
-    """What kind of thing the body waits for."""
-
-    STEP = 0
-    INLINE = 1
-    TIMER = 2
-    SIGNAL = 3
-    INPUT = 4
-    CHILD = 5
-
-
-class OpPhase(IntEnum):
-    """Where an operation is in its life."""
-
-    RUNNING = 0
-    """An attempt is under way, or owed."""
-    BACKOFF = 1
-    """The next attempt waits for its time."""
-    WAITING = 2
-    """For a time, a signal or a person."""
-
-
-@dataclass(slots=True)
-class Operation:
-    """One durable call that has no outcome yet."""
-
-    key: str
-    kind: OpKind
-    phase: OpPhase
-    name: str = ""
-    attempt: int = 0
-    started: bool = False
-    """The intent of the attempt is on record."""
-    due_at: int | None = None
-    deadline: int | None = None
-    retry: RetryPlan | None = None
-    recovery: str = "retry"
-    question: UserInputRequested | None = None
-    child: ChildStarted | None = None
-
-    @property
-    def wake_at(self) -> int | None:
-        """The next time at which something must be decided about it."""
-        if self.due_at is None or self.deadline is None:
-            return self.due_at if self.deadline is None else self.deadline
-        return min(self.due_at, self.deadline)
 
 
 @dataclass(slots=True)
@@ -161,6 +127,10 @@ class RunState:
     parked: bool = False
     wake_at: int | None = None
     suspension: RunSuspended | None = None
+    pause: RunPaused | None = None
+    """Whatever its phase, it stands still; None: it does not."""
+    forked: RunForked | None = None
+    """The last fork that its history went through."""
     output: JsonValue = None
     failure: RunFailed | None = None
     successor: str | None = None
@@ -174,9 +144,19 @@ class RunState:
         return self.phase >= Phase.COMPLETED
 
     @property
+    def may_start(self) -> bool:
+        """Whether it was accepted, and nothing holds it back."""
+        return self.phase is Phase.QUEUED and self.pause is None
+
+    @property
     def is_running(self) -> bool:
         """Whether its body may be under way."""
-        return self.phase is Phase.RUNNING
+        return self.phase is Phase.RUNNING and self.pause is None
+
+    @property
+    def identity(self) -> str:
+        """The run id that idempotency keys are made of."""
+        return self.run_id if self.forked is None else self.forked.identity
 
     @property
     def times_out_at(self) -> int | None:
@@ -187,7 +167,7 @@ class RunState:
 
     def refuses(self, key: str) -> bool:
         """Whether a call with this key is no new call."""
-        return self.phase is not Phase.RUNNING or key in self.open or key in self.settled
+        return not self.is_running or key in self.open or key in self.settled
 
 
 def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
@@ -285,7 +265,9 @@ def _evolve_run(
     | RunCancelRequested
     | RunParked
     | RunSuspended
+    | RunPaused
     | RunResumed
+    | RunForked
     | RunCompleted
     | RunFailed
     | RunCancelled
@@ -306,8 +288,15 @@ def _evolve_run(
             state.parked, state.wake_at = True, fact.wake_at
         case RunSuspended():
             state.phase, state.suspension = Phase.SUSPENDED, fact
+        case RunPaused():
+            state.pause = fact
         case RunResumed():
-            state.phase, state.suspension = Phase.RUNNING, None
+            _go_on(state)
+        case RunForked():
+            _go_on(state)
+            state.forked = fact
+            # Its time is its own.
+            state.active_us, state.active_since = 0, None
         case RunCompleted():
             state.output = fact.output
             _finish(state, Phase.COMPLETED, at)
@@ -322,6 +311,12 @@ def _evolve_run(
             _finish(state, Phase.CONTINUED, at)
         case _:
             assert_never(fact)
+
+
+def _go_on(state: RunState) -> None:
+    state.pause = None
+    if state.phase is Phase.SUSPENDED:
+        state.phase, state.suspension = Phase.RUNNING, None
 
 
 def _note(state: RunState, fact: MarkerRecorded | StateChanged | EventEmitted) -> None:
@@ -376,7 +371,7 @@ def _waits(state: RunState, op: Operation) -> bool:
 
 
 def _finish(state: RunState, phase: Phase, at: int) -> None:
-    state.phase, state.finished_at = phase, at
+    state.phase, state.finished_at, state.pause = phase, at, None
     state.open.clear()
     state.busy.clear()
 

@@ -18,6 +18,9 @@ def send_update(state: RunState, command: c.SendUpdate) -> Sequence[f.RunFact]:
     """
     if command.update_id in state.updates:
         return ()
+    if state.pause is not None:
+        msg = f"run {state.run_id!r} is paused: it takes no updates; resume it first"
+        raise InvalidInputError(msg)
     if not state.is_running:
         msg = f"run {state.run_id!r} is {state.phase.name.lower()}: it takes no updates"
         raise InvalidInputError(msg)

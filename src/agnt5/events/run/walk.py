@@ -15,7 +15,7 @@ from agnt5.events.keys import SCOPE, enclosing_keys, is_of_update, may_call
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, is_covered
 
-Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived
+Delivery = f.Outcome | f.RunCancelRequested | f.UpdateReceived | f.RunForked
 
 
 class Walk:
@@ -66,7 +66,7 @@ class Walk:
                 case f.OperationCancelled() | f.SignalReturned():
                     if fact.key not in self.given_up and not self._covered(fact.key):
                         return None
-                case f.RunCancelRequested() | f.UpdateReceived():
+                case f.RunCancelRequested() | f.UpdateReceived() | f.RunForked():
                     self._at += 1
                     return fact
                 case f.MarkerRecorded() | f.StateChanged() | f.EventEmitted():

@@ -145,7 +145,15 @@ _V5 = (
     _CHAIN_HEADS,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5)
+_V6 = (
+    # They tell of runs that are paused or forked, whose events are seldom ones.
+    *(f"DROP VIEW IF EXISTS {name}" for name in NAMES),
+    "DROP INDEX stored_events_seldom",
+    INDEX,
+    *VIEWS,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

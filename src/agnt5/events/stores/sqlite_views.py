@@ -27,6 +27,8 @@ SELDOM = (
     "StepFailed",
     "RunCancelRequested",
     "RunSuspended",
+    "RunPaused",
+    "RunForked",
     "RunFailed",
     "RunCancelled",
 )
@@ -88,6 +90,15 @@ def _error(table: str, condition: str) -> str:
     )
 
 
+def _latest(topic: str, field: str) -> str:
+    """Of the last fact of a seldom kind that the run ``r`` has."""
+    return (
+        f"(SELECT {_value('x', field)} FROM stored_events x WHERE {is_seldom('x.')} "
+        f"AND x.topic='{topic}' AND x.originator_id=r.run_id "
+        "ORDER BY x.originator_version DESC LIMIT 1)"
+    )
+
+
 _EVENTS = f"""CREATE VIEW agnt5_events AS SELECT e.rowid AS position, e.originator_id AS run_id,
 substr(e.originator_id,1,1)<>'$' AS is_run,
 e.originator_version AS version,
@@ -100,12 +111,14 @@ r.version_label, r.session_id, r.user_id, r.parent_run_id,
 {_json("q", "input")} AS input,
 CASE WHEN t.topic='RunCompleted' THEN {_json("t", "output")} END AS output,
 {_error("t", "t.topic='RunFailed'")},
-CASE WHEN t.topic IN ('RunCancelled','RunSuspended') THEN {_value("t", "reason")} END AS reason,
+CASE WHEN r.status='paused' THEN {_latest("RunPaused", "reason")}
+WHEN t.topic IN ('RunCancelled','RunSuspended') THEN {_value("t", "reason")} END AS reason,
 {_given("q", "metadata")} AS metadata, {_given("q", "origin")} AS origin,
 t.originator_version AS events, {_time("r.created_at", "created_at")},
 {_time("r.started_at", "started_at")}, {_time("r.finished_at", "finished_at")},
 {_time("r.wake_at", "wake_at")}, {_time("t.recorded_at", "last_event_at")},
-{_value("q", "continues")} AS continues, r.continued_to, r.chain
+{_value("q", "continues")} AS continues, r.continued_to, r.chain,
+{_latest("RunForked", "origin")} AS forked_from, {_latest("RunForked", "at")} AS forked_at
 FROM runs r
 LEFT JOIN stored_events q ON q.originator_id=r.run_id AND q.originator_version=1
 LEFT JOIN stored_events t ON t.originator_id=r.run_id AND t.originator_version=

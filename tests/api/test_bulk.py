@@ -1,0 +1,113 @@
+"""One thing done to many runs: to which, to how many, and what is said of those that refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from agnt5 import AsyncClient, Client, Runtime, WorkflowContext, workflow
+from agnt5.bulk import BulkReport
+from agnt5.exceptions import InvalidInputError
+
+
+@pytest.fixture(autouse=True)
+def waits() -> None:
+    @workflow
+    async def waits(ctx: WorkflowContext, fails: bool = False) -> str:
+        if fails and not mended:
+            raise ValueError("as asked")
+        return await ctx.wait_for_signal("go")
+
+    mended.clear()
+
+
+mended: list[bool] = []
+
+
+async def statuses(client: AsyncClient) -> list[str]:
+    return sorted(str(row.status) for row in await client.list_runs(limit=500))
+
+
+async def test_nothing_is_done_unless_that_is_said(store):
+    """Then it is done to all that are meant, and to nobody else."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        mine = [
+            (await client.submit("waits", {}, "workflow", user_id="ada")).run_id for _ in range(3)
+        ]
+        other = (await client.submit("waits", {}, "workflow")).run_id
+        dry = await client.bulk("pause", user_id="ada")
+        assert (dry.dry_run, dry.done, dry.failed, dry.next) == (True, (), (), None)
+        assert [each.run_id for each in dry.items] == sorted(mine, reverse=True)
+        assert "paused" not in await statuses(client)
+        report = await client.bulk("pause", user_id="ada", reason="so", dry_run=False)
+        assert {each.run_id for each in report.done} == set(mine)
+        assert await statuses(client) == ["paused"] * 3 + ["running"]
+        assert (await client.bulk("resume", status="paused", dry_run=False)).failed == ()
+        assert (await client.get_status(other)).status == "running"
+        await client.bulk("cancel", component="waits", dry_run=False)
+        for run_id in (*mine, other):
+            assert (await client.wait_for_result(run_id, 10)).status == "cancelled"
+        again = await client.bulk("retry", user_id="ada", dry_run=False)
+        assert len({each.new_run_id for each in again.done}) == 3
+
+
+async def test_one_that_refuses_is_told_and_stops_none(store):
+    """In the order of the runs, the newest first."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        good = (await client.submit("waits", {}, "workflow")).run_id
+        bad = await client.run("waits", {"fails": True}, "workflow")
+        mended.append(True)
+        report = await client.bulk("retry", component="waits", dry_run=False)
+        assert [each.run_id for each in report.items] == [bad.run_id, good]
+        assert [each.result for each in report.items] == ["done", "failed"]
+        assert "not ended" in report.failed[0].error
+        assert "done to 1 runs, failed for 1" in str(report)
+        await client.signal(report.done[0].new_run_id, "go", "on")
+        assert (await client.wait_for_result(report.done[0].new_run_id, 10)).output == "on"
+
+
+async def test_a_limit_is_a_place_to_go_on_from(store):
+    """Each call does its part, and no run is done twice, though forks are newer runs."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        first = {(await client.submit("waits", {}, "workflow")).run_id for _ in range(5)}
+        done: list[str] = []
+        before, calls = None, 0
+        while True:
+            report = await client.bulk("fork", limit=2, before=before, dry_run=False)
+            done += [each.run_id for each in report.done]
+            calls += 1
+            before = report.next
+            if before is None:
+                break
+        assert (sorted(done), calls) == (sorted(first), 3)
+        assert len(await statuses(client)) == 10
+
+
+async def test_what_cannot_be_meant_is_refused(store):
+    """Before anything is done."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("waits", {}, "workflow")).run_id
+        for wrong in (
+            {"action": "burn"},
+            {"action": "cancel", "limit": 0},
+            {"action": "cancel", "limit": True},
+            {"action": "cancel", "at": 3},
+            {"action": "cancel", "status": 7},
+            {"action": "cancel", "reason": 7},
+        ):
+            with pytest.raises(InvalidInputError):
+                await client.bulk(dry_run=False, **wrong)
+        assert (await client.get_status(run_id)).status == "running"
+
+
+def test_the_blocking_client_has_it_too():
+    """The same report."""
+    with Client(store="memory://") as client:
+        run_id = client.submit("waits", {}, "workflow").run_id
+        assert isinstance(client.bulk("pause", dry_run=False), BulkReport)
+        assert client.get_status(run_id).status == "paused"
+        client.bulk("cancel", dry_run=False)
+        assert client.wait_for_result(run_id, 10).status == "cancelled"
