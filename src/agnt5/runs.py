@@ -14,7 +14,13 @@ from pydantic import JsonValue
 from agnt5.actors.bus import Bus
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import Watcher
-from agnt5.answers import events_response, maybe, response_of, status_response, when
+from agnt5.answers import (
+    events_response,
+    response_of,
+    status_response,
+    unfinished_response,
+    when,
+)
 from agnt5.events.codec import decode_history
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import EventLog
@@ -22,6 +28,7 @@ from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState, fold
+from agnt5.events.traces import trace_id_of
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -43,6 +50,7 @@ from agnt5.responses import (
     StatusResponse,
     SubmitResponse,
 )
+from agnt5.telemetry.current import calling
 from agnt5.waiters import Waiters
 
 logger = logging.getLogger("agnt5.client")
@@ -112,7 +120,8 @@ class Runs:
         run_id, row = await self._accept(new, None)
         status = RunStatus(row.status) if row else RunStatus.QUEUED
         created = when(row.created_at if row else clock.now())
-        return SubmitResponse(run_id, 202, status, None, new.component, created)
+        trace_id = row.trace_id if row else trace_id_of(run_id, calling().traceparent)
+        return SubmitResponse(run_id, 202, status, trace_id, new.component, created)
 
     async def run(self, new: NewRun, timeout: float | None = None) -> RunResponse:
         """Accept a run and wait until it has ended, or waits for a person, or is suspended."""
@@ -158,17 +167,7 @@ class Runs:
             detail = RunErrorDetail("NOT_FOUND", str(error))
             return RunResponse(run_id, 404, RunStatus.UNKNOWN, error=detail)
         if row.finished_at is None and row.status in {"queued", "running"}:
-            detail = RunErrorDetail("NOT_READY", f"run {run_id} is {row.status}")
-            return RunResponse(
-                run_id,
-                202,
-                RunStatus(row.status),
-                error=detail,
-                component=row.component,
-                created_at=when(row.created_at),
-                started_at=maybe(row.started_at),
-                session_id=row.session_id,
-            )
+            return unfinished_response(row)
         return await self.look(self._answer, log, row)
 
     async def get_events(self, run_id: str) -> EventsResponse:
@@ -204,7 +203,7 @@ class Runs:
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; the request is durable when this returns."""
         check_word(reason, "the reason of a cancellation")
-        await self.command(run_id, c.RequestCancel(reason))
+        await self.command(run_id, c.RequestCancel(reason, calling().traceparent))
         return await self.get_status(run_id)
 
     async def signal(
@@ -215,7 +214,8 @@ class Runs:
         check_word(signal_id, "signal_id")
         encoded = self.bus.encode(payload, f"payload of signal {name!r}")
         unique = signal_id or self.bus.ids.event_id()
-        await self.command(run_id, c.SendSignal(unique, name, encoded))
+        command = c.SendSignal(unique, name, encoded, calling().traceparent)
+        await self.command(run_id, command)
 
     async def unsuspend(self, run_id: str) -> None:
         """Try a suspended run again with the code that is here now."""
@@ -295,7 +295,7 @@ class Runs:
         if run_id in bus.runs or bus.is_in_line(run_id):
             raise _taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
-        definition = component.definition()
+        definition, caller = component.definition(), calling()
         command = c.QueueRun(
             component=new.component,
             kind=new.kind,
@@ -312,6 +312,8 @@ class Runs:
             metadata=metadata if isinstance(metadata, dict) and metadata else None,
             origin=origin_of(new, component),
             durable=definition.durable,
+            traceparent=caller.traceparent,
+            tracestate=caller.tracestate,
         )
         if waiter is not None:
             self._waiters.expect(run_id, waiter, pauses=True)
@@ -386,7 +388,8 @@ class Runs:
             detail = RunErrorDetail(
                 "TIMEOUT", f"run {run_id} did not end within {timeout:g} s; it goes on"
             )
-            return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
+            trace_id = (await self.row(run_id)).trace_id
+            return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail, trace_id=trace_id)
         finally:
             self._waiters.drop(run_id, waiter)
 

@@ -38,6 +38,8 @@ from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
 from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
+from agnt5.telemetry.current import carrying
+from agnt5.telemetry.house import Telemetry
 from agnt5.time_travel import TimeTravel
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
@@ -100,6 +102,7 @@ class Runtime:
     bus_class: type[Bus] = Bus
     loop: asyncio.AbstractEventLoop | None = None
     _bus: Bus | None = None
+    _thread = _pid = 0
     _undo: Callable[[], None] | None = None
 
     def __init__(
@@ -151,7 +154,7 @@ class Runtime:
         self.travel = TimeTravel(self.runs)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
-        self._thread = self._pid = 0
+        self.telemetry = Telemetry(self._clock)
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -199,6 +202,7 @@ class Runtime:
         limit_ms = settings.default_timeout_ms
         context = copy_context()
         context.run(enter_runtime)
+        self.telemetry.move_in(context)
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
         context.run(home.set, self)
@@ -216,10 +220,11 @@ class Runtime:
                 settings.threads,
                 settings.queues,
                 AttemptDefaults(limit_ms and limit_ms / 1000, self._default_policy),
-                self.contracts.listener,
+                (*self.contracts.listeners, self.telemetry.hear),
             ),
             payload_limit=settings.max_payload_bytes,
         )
+        self.telemetry.open(bus)
         self.runs.open(bus)
         self.entities.open(bus)
         bus.open()
@@ -244,6 +249,7 @@ class Runtime:
             self.entities.close()
             self.conversations.close(CLOSED)
             self.contracts.close()
+            await self.telemetry.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()
@@ -296,7 +302,7 @@ class Runtime:
         self.check_process()
         if self.loop is None or self._bus is None:
             raise CLOSED
-        return ask_from_afar(self.loop, ask).result()
+        return ask_from_afar(self.loop, carrying(ask)).result()
 
     async def call_async(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run something on the runtime's loop, from whichever loop this is, and await it."""
@@ -305,7 +311,7 @@ class Runtime:
             raise CLOSED
         if asyncio.get_running_loop() is self.loop:
             return await ask()
-        return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
+        return await asyncio.wrap_future(ask_from_afar(self.loop, carrying(ask)))
 
 
 def open_log(store: str | None = None, *, readonly: bool = False) -> EventLog:

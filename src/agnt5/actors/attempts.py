@@ -64,6 +64,7 @@ class Attempts:
             queued.user_id if queued else None,
             work.values,
             streams=self._streams,
+            queued=queued,
         )
         verify = key in self.to_verify
         self.to_verify.discard(key)

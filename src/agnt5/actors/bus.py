@@ -57,13 +57,13 @@ class Bus(Workshop):
         )
         self.runs: dict[str, RunActor] = {}
         self.log = log
-        self.journal = Journal(log, context, settings.listener)
+        self.journal = Journal(log, context, settings.listeners)
         self.entities = Entities(self, context, settings.run.park_after_us)
         self.closing = False
-        self._admission = Admission(
+        self.admission = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
         )
-        self.place_of, self.is_in_line = self._admission.place_of, self._admission.waits
+        self.place_of, self.is_in_line = self.admission.place_of, self.admission.waits
         self._watcher = watcher
         self._settings = settings
         self._reader = Reader(log, context)
@@ -78,7 +78,7 @@ class Bus(Workshop):
     def open(self) -> None:
         """Take up every run that a former process has left unfinished."""
         self._parked.expect(self.log.next_wake())
-        self._admission.open(self.log.runnable())
+        self.admission.open(self.log.runnable())
         for run_id in self.log.suspended():
             self._reader.read(run_id, self._read_suspended)
         for run_id in self.log.owing():
@@ -88,7 +88,7 @@ class Bus(Workshop):
         """Let running attempts end within the grace, record everything, stop."""
         self.closing = True
         self.tell_closing()
-        self._admission.close()
+        self.admission.close()
         self._supervisor.close()
         self._parked.close()
         loop = asyncio.get_running_loop()
@@ -155,8 +155,8 @@ class Bus(Workshop):
 
     def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
-        is_free = self.has_room and not self._admission.waits(run_id)  # else it keeps its place
-        may_begin = is_free and self._admission.admit(run_id, command.queue, begun=False)
+        is_free = self.has_room and not self.admission.waits(run_id)  # else it keeps its place
+        may_begin = is_free and self.admission.admit(run_id, command.queue, begun=False)
         actor = self.create(run_id)
         if may_begin:
             actor.tell(command, reply)
@@ -165,7 +165,7 @@ class Bus(Workshop):
 
         def queued(error: BaseException | None) -> None:
             if error is None:
-                self._admission.line_up_again(actor.state, self.clock.now())
+                self.admission.line_up_again(actor.state, self.clock.now())
                 actor.leave_quietly()
                 self._forget(actor)
             reply(error)
@@ -194,10 +194,10 @@ class Bus(Workshop):
 
     def wake(self, run_id: str) -> None:
         """Bring a run into memory, now or when there is room."""
-        if run_id in self.runs or self._admission.waits(run_id):
+        if run_id in self.runs or self.admission.waits(run_id):
             return
         if not self.has_room:
-            self._admission.line_up(Place(run_id, None, 0, self.clock.now(), begun=True))
+            self.admission.line_up(Place(run_id, None, 0, self.clock.now(), begun=True))
             return
         self._load(run_id)
 
@@ -256,7 +256,7 @@ class Bus(Workshop):
         if self.may_be_mended(state):
             self._go_on(actor, state, history)
             return
-        may_begin = self._admission.has_place(state)
+        may_begin = self.admission.has_place(state)
         actor.load(state, history, begin=may_begin)
         if may_begin and state.queued is not None and state.phase is Phase.QUEUED:
             actor.tell(self.start_command(state.queued))
@@ -269,7 +269,7 @@ class Bus(Workshop):
         queue = state.queued.queue if state.queued else None
         definition = state.queued and self.definition_of(state.queued)
         digest = definition.digest if definition else ""
-        may_begin = self._admission.admit(state.run_id, queue, begun=True)
+        may_begin = self.admission.admit(state.run_id, queue, begun=True)
         actor.resume_suspended(state, history, digest, reply, begin=may_begin)
         if not may_begin:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
@@ -286,7 +286,7 @@ class Bus(Workshop):
         if actor.is_idle and not actor.has_appends:
             actor.freeze()
             actor.leave_quietly()
-            self._admission.line_up_again(actor.state, self.clock.now())
+            self.admission.line_up_again(actor.state, self.clock.now())
             self._forget(actor)
         else:
             loop = asyncio.get_running_loop()
@@ -302,7 +302,7 @@ class Bus(Workshop):
             del self.runs[actor.state.run_id]
             self.streams.left(actor.state.run_id)
             self._watch_end(actor)
-            self._admission.leave(actor.state.run_id)
+            self.admission.leave(actor.state.run_id)
 
     def _watch_end(self, actor: RunActor) -> None:
         # The tasks of a closed body take a few turns to end; closing the house waits for them.
@@ -351,7 +351,7 @@ class Bus(Workshop):
     def ended(self, actor: RunActor, terminal: Terminal) -> None:
         """A run has ended."""
         self._supervisor.ended(actor.state.run_id)
-        self._admission.forget(actor.state.run_id)
+        self.admission.forget(actor.state.run_id)
         self._watcher.ended(actor.state, terminal)
 
     def paused(self, actor: RunActor) -> None:

@@ -28,6 +28,7 @@ from agnt5.actors.ports import After, AttemptInfo, Channel, Definition, Function
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
 from agnt5.actors.streams import Streams
+from agnt5.actors.tracing import body_context
 from agnt5.actors.values import RunValues
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
@@ -111,7 +112,8 @@ class Script:
         """Begin the body."""
         body = self._definition.body(self, self._input, self._info)
         branch = Branch(self, "")
-        self.main = spawn(branch, body, context=self._context.copy(), name=f"run {self.run_id}")
+        context = body_context(self._context, self._info, lambda: self.replaying)
+        self.main = spawn(branch, body, context=context, name=f"run {self.run_id}")
         self.main.add_done_callback(self._ended, context=self._context)
         if self._replay is not None:
             self._pump_soon()
@@ -366,7 +368,7 @@ class Script:
 
     def _go_live(self, replay: Replay) -> None:
         self._replay = None
-        replay.close()
+        replay.end()
         for command in replay.unrecorded():
             self._channel.command(command)
         for key, attempt in replay.owed.items():

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from agnt5.events.traces import trace_id_of
+
 NO_RUN = "$"
 """A stream whose name begins with it is not a run's: an entity's, a schedule's."""
 
@@ -39,6 +41,13 @@ class RunRow:
     """It has ended, and its parent may not know it yet, or children of it may not."""
     queue: str | None = None
     priority: int = 0
+    caller_trace_id: str | None = None
+    """The trace in which it was started, if it was in one."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that it belongs to, 32 hex digits."""
+        return self.caller_trace_id or trace_id_of(self.run_id, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from agnt5.events.run.facts import (
     UserReplied,
 )
 from agnt5.events.run.state import OpKind, Phase, RunState
+from agnt5.events.traces import read_traceparent
 from agnt5.payloads import digest
 
 _STATUS = {
@@ -58,7 +59,7 @@ def row_of(state: RunState) -> RunRow:
     """The index row of a run."""
     queued = state.queued
     assert queued is not None  # noqa: S101 - a stream begins with RunQueued
-    key = queued.idempotency_key
+    key, caller = queued.idempotency_key, read_traceparent(queued.traceparent)
     return RunRow(
         run_id=state.run_id,
         component=queued.component,
@@ -77,6 +78,7 @@ def row_of(state: RunState) -> RunRow:
         owes=owes(state),
         queue=queued.queue,
         priority=queued.priority,
+        caller_trace_id=caller.trace_id if caller else None,
     )
 
 

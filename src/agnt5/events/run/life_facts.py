@@ -38,6 +38,9 @@ class RunQueued(Fact):
     """What started it, when that was a trigger: its type, its event, its delivery."""
     durable: bool = True
     """False: it is kept in memory only, and ends with the process."""
+    traceparent: str | None = None
+    """The span in which it was started, as W3C Trace Context writes it; see agnt5.events.traces."""
+    tracestate: str | None = None
 
 
 class RunStarted(Fact):
@@ -57,6 +60,8 @@ class RunCancelRequested(Fact):
     topic: ClassVar[str] = "RunCancelRequested"
 
     reason: str | None = None
+    traceparent: str | None = None
+    """The span in which it was asked, as in RunQueued."""
 
 
 class RunParked(Fact):

@@ -51,6 +51,7 @@ from agnt5.events.run.facts import (
     UserInputRequested,
     UserReplied,
 )
+from agnt5.events.traces import trace_id_of
 
 
 class Phase(IntEnum):
@@ -162,6 +163,11 @@ class RunState:
     failure: RunFailed | None = None
     last_attempts: tuple[int, int] | None = None
     """Of the step that failed last: attempts made, and attempts allowed."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that it belongs to, 32 hex digits."""
+        return trace_id_of(self.run_id, self.queued.traceparent if self.queued else None)
 
     @property
     def is_finished(self) -> bool:

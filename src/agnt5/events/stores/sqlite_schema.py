@@ -57,6 +57,7 @@ RUN_COLUMNS = (
     "owes",
     "queue",
     "priority",
+    "caller_trace_id",
 )
 
 EVENTS_TABLE = (
@@ -103,7 +104,10 @@ _V2 = (
 
 _V3 = (INDEX, *VIEWS)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
+# None: a trace of its own, derived from its id. So what is there already needs no value.
+_V4 = ("ALTER TABLE runs ADD COLUMN caller_trace_id TEXT",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
