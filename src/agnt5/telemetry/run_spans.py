@@ -245,7 +245,7 @@ class RunSpans:
         is_over = outcome == TIMED_OUT or (each.kind == s.SLEEP and outcome == COMPLETED)
         record = SpanRecord(
             each.kind,
-            f"{each.kind} {each.name}",
+            each.kind if each.name == each.kind else f"{each.kind} {each.name}",
             span_id_of(self.run_id, key),
             each.parent_id,
             each.began_at,
