@@ -10,6 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+import anyio
+
 from agnt5.events.codec import decode_fact, decode_history
 from agnt5.events.index import NO_RUN
 from agnt5.events.log import Append, EventLog, StoredFact
@@ -71,9 +73,11 @@ class Feed:
 
     async def close(self, patience_s: float) -> None:
         """Read what is being read, and follow nothing any more."""
-        if self._reading:
-            await asyncio.wait(self._reading, timeout=patience_s)
-            await asyncio.sleep(0)  # what follows from it is called in the next turn
+        with anyio.move_on_after(patience_s):
+            # What is read may lead to another beginning, of a run that was parked meanwhile.
+            while self._reading:
+                await asyncio.wait(self._reading)
+                await asyncio.sleep(0)
         self._log = None
         self._runs.clear()
 
