@@ -188,8 +188,9 @@ class RunSpans:
 
     def _complete_step(self, fact: f.StepCompleted, at: int) -> Sequence[SpanRecord]:
         step = self._open.get(fact.key)
-        if step is not None and step.attempt is not None and fact.duration_us:
-            # It may have stood in the line of its executor before.
+        is_function = step is not None and "agnt5.step.function" in step.attributes
+        if step is not None and step.attempt is not None and is_function and fact.duration_us:
+            # It may have stood in the line of its executor before; an inline step has none.
             step.attempt.began_at = max(step.attempt.began_at, at - fact.duration_us)
         attempt = self._end_attempt(fact.key, at, COMPLETED)
         return [*attempt, *self._end(fact.key, at, COMPLETED)]
