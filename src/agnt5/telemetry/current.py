@@ -6,12 +6,12 @@ Whoever has not imported OpenTelemetry has no span either: that is what makes as
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agnt5.events.traces import MAX_TRACESTATE, TraceParent
+from agnt5.events.traces import MAX_TRACESTATE, TraceParent, read_traceparent
 
 T = TypeVar("T")
 
@@ -54,6 +54,16 @@ def calling() -> Caller:
     )
     state = context.trace_state.to_header() or None
     return Caller(str(parent), state if state and len(state) <= MAX_TRACESTATE else None)
+
+
+def calling_with(headers: Mapping[str, str]) -> Caller:
+    """The span of whoever asks with a request, whose headers are given by lower-case name."""
+    caller = calling()
+    parent = read_traceparent(headers.get("traceparent")) if caller is NOBODY else None
+    if parent is None:
+        return caller
+    state = headers.get("tracestate", "")
+    return Caller(str(parent), state if 0 < len(state) <= MAX_TRACESTATE else None)
 
 
 def leave() -> None:
