@@ -17,17 +17,17 @@ from agnt5.actors.bus import Bus
 from agnt5.actors.clock import Clock
 from agnt5.actors.ports import AttemptInfo
 from agnt5.actors.tracing import TRACING
-from agnt5.events.log import Append
+from agnt5.events.log import Append, EventLog
 from agnt5.events.run import facts as f
 from agnt5.events.traces import span_id_of
 from agnt5.telemetry.current import has_opentelemetry, leave
-from agnt5.telemetry.feed import Feed
 from agnt5.telemetry.gauges import Gauges, open_houses
-from agnt5.telemetry.run_spans import RunSpans
-from agnt5.telemetry.spans import SpanRecord
 
 if TYPE_CHECKING:
+    from agnt5.telemetry.feed import Feed
     from agnt5.telemetry.meters import Meters
+    from agnt5.telemetry.run_spans import RunSpans
+    from agnt5.telemetry.spans import SpanRecord
     from agnt5.telemetry.tracer import RunTrace, Tracer
 
 logger = logging.getLogger("agnt5.telemetry")
@@ -44,6 +44,7 @@ class Telemetry:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._log: EventLog | None = None
         self._feed: Feed | None = None
         self._gauges: Gauges | None = None
         self._since_opening = False
@@ -56,7 +57,7 @@ class Telemetry:
 
     def open(self, bus: Bus) -> None:
         """Begin to follow the runs of a bus."""
-        self._feed, self._gauges = Feed(bus.log, self._told), Gauges(bus)
+        self._log, self._gauges = bus.log, Gauges(bus)
         open_houses.add(self._gauges)
         self._since_opening = _tracer() is not None or _meters() is not None
 
@@ -64,23 +65,32 @@ class Telemetry:
         """Tell what is known, and follow nothing any more."""
         if self._gauges is not None:
             open_houses.discard(self._gauges)
+        self._log = None
         if self._feed is not None:
             await self._feed.close(_PATIENCE_S)
             self._feed = None
 
     def hear(self, settled: Sequence[Append]) -> None:
         """Appends are durable, or have failed."""
-        feed, meters = self._feed, _meters()
-        if feed is None:
-            return
+        meters = _meters()
         if meters is None and _tracer() is None:
-            if self._since_opening:
-                self._since_opening = False
-                feed.forget()
+            self._since_opening = False
+            if self._feed is not None:
+                self._feed.forget()
             return
         if meters is not None:
             meters.appended(settled, self._clock.now())
-        feed.hear(settled, since_opening=self._since_opening)
+        feed = self._feed or self._open_feed()
+        if feed is not None:
+            feed.hear(settled, since_opening=self._since_opening)
+
+    def _open_feed(self) -> Feed | None:
+        if self._log is None:
+            return None
+        from agnt5.telemetry.feed import Feed  # noqa: PLC0415 - not in programs without an SDK
+
+        self._feed = Feed(self._log, self._told)
+        return self._feed
 
     def _told(self, run: RunSpans, fact: f.RunFact, at: int, ended: Sequence[SpanRecord]) -> None:
         queued = run.queued
