@@ -168,3 +168,20 @@ async def test_a_run_that_waits_costs_no_memory():
     feed = Feed(MemoryLog(), lambda spans, fact, at, ended: None)
     feed.hear([append], since_opening=True)
     assert feed._runs == {}
+
+
+async def test_what_waits_for_one_beginning_after_another_is_told_before_the_end():
+    facts = [
+        (f.RunQueued(component="order", kind="workflow", input=None), 1),
+        (f.TimerScheduled(key=":sleep#0", due_at=9), 2),
+        (f.TimerFired(key=":sleep#0"), 3),
+        (f.RunCompleted(), 4),
+    ]
+    found = appends(facts, [1, 1, 1], [False, True])
+    log, heard = MemoryLog(), []
+    log.start(lambda settled: None)
+    log.append(found)
+    feed = Feed(log, lambda spans, fact, at, ended: heard.extend(ended))
+    feed.hear(found[1:], since_opening=True)
+    await feed.close(5)
+    assert [span.name for span in heard] == ["sleep", "workflow order"]

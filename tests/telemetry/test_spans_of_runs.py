@@ -14,6 +14,7 @@ from tests.telemetry.tools import new_spans, repeated
 from agnt5 import AsyncClient, Client, FunctionContext, Runtime, WorkflowContext, function, workflow
 from agnt5.events.traces import span_id_of, trace_id_of
 from agnt5.exceptions import ConfigurationError
+from agnt5.telemetry.current import NOBODY, calling
 
 pytestmark = pytest.mark.usefixtures("spans")
 
@@ -270,6 +271,9 @@ async def test_a_house_that_is_opened_in_a_span_does_not_work_in_it(spans):
 
     with tracer().start_as_current_span("main"):
         async with Runtime("memory://") as runtime:
+            inside = [runtime._bus.context, runtime.schedules._context]
+            assert [each.run(calling) for each in inside] == [NOBODY, NOBODY]
+            assert not inside[0].run(trace.get_current_span).get_span_context().is_valid
             token = context.attach(context.Context())
             await AsyncClient(runtime=runtime).run("add", {})
             context.detach(token)
