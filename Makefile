@@ -12,6 +12,8 @@ HYPOTHESIS_PROFILE ?= ci
 export HYPOTHESIS_PROFILE
 PYTEST_OPTIONS += --randomly-seed=1
 endif
+# Hundreds of tests start a process, and must not wait for the same modules to be compiled each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 # A Python without `ensurepip` makes an environment without pip; then its own pip fills it.
 # The version is asked after, so that a Python which is too old is told so in one line.

@@ -142,6 +142,8 @@ def main() -> int:
         return conclude(read(given.table), strict=given.strict)
     if sys.platform != "linux":
         raise SystemExit("the harness reads /proc: it runs on Linux only")
+    # The peers were compiled when they were installed; agnt5 runs in place, and must be once.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     wanted = set(given.workloads.split(","))
     repeat = given.repeat or (1 if given.quick else 3)
     results = ROOT / "results"

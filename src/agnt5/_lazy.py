@@ -34,12 +34,16 @@ class LazyPackage(ModuleType):
             load(self)
             if name in vars(self):
                 return vars(self)[name]
+            later = import_module(f"{self.__name__}._public")
+            if name in later.LATER:
+                vars(self)[name] = found = getattr(later, name)
+                return found
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
         """What is there, and what will be."""
         load(self)
-        return sorted(vars(self))
+        return sorted({*vars(self), *vars(self)["__all__"]})
 
 
 _loading: set[int] = set()
@@ -52,7 +56,7 @@ def make_lazy(package: str) -> None:
 
 
 def load(package: ModuleType) -> None:
-    """Import the public names of a package, unless they are there."""
+    """Import the public names of a package, but those for later, unless they are there."""
     if "__all__" in vars(package):
         return
     _loading.add(get_ident())
@@ -60,5 +64,6 @@ def load(package: ModuleType) -> None:
         public = import_module(f"{package.__name__}._public")
     finally:
         _loading.discard(get_ident())
-    vars(package).update({name: getattr(public, name) for name in public.__all__})
+    now = [name for name in public.__all__ if name not in public.LATER]
+    vars(package).update({name: getattr(public, name) for name in now})
     vars(package)["__all__"] = list(public.__all__)

@@ -1,4 +1,11 @@
-"""The public names of agnt5, and where each comes from. What stands here is imported as one."""
+"""The public names of agnt5, and where each comes from.
+
+All is imported at the first name that somebody asks for, but for ``LATER``: what a program seldom
+needs is imported by its own name.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from agnt5.agent import Agent, AgentRegistry, AgentResult
 from agnt5.agent_tools import Handoff
@@ -16,7 +23,6 @@ from agnt5.batch import (
 from agnt5.class_workflow import Workflow
 from agnt5.client import AsyncClient, Client
 from agnt5.context import Context, FunctionContext, WorkflowContext, get_current_context
-from agnt5.diffs import RunDiff
 
 # Workflows need it that are called where no run is.
 from agnt5.direct_runs import run_directly as run_directly  # noqa: PLC0414 - it is not for users
@@ -51,7 +57,6 @@ from agnt5.exceptions import (
     UpdateError,
     WebhookVerificationError,
 )
-from agnt5.explanations import Explanation
 from agnt5.flow import Queue, RateLimit
 from agnt5.function import function
 from agnt5.histories import History
@@ -77,13 +82,31 @@ from agnt5.responses import (
     WebhookResponse,
 )
 from agnt5.runtime import Runtime, rebuild_index
-from agnt5.snapshots import RunSnapshot
 from agnt5.tails import ReceivedEvent, StreamOffset
 from agnt5.task import task
 from agnt5.tool import Tool, ToolRegistry, tool
 from agnt5.transfers import export_runs, import_runs
 from agnt5.types import TriggerSpec, event, webhook
 from agnt5.workflow import workflow
+
+if TYPE_CHECKING:
+    from agnt5.diffs import RunDiff
+    from agnt5.explanations import Explanation
+    from agnt5.snapshots import RunSnapshot
+
+LATER: Final = {
+    "Explanation": "agnt5.explanations",
+    "RunDiff": "agnt5.diffs",
+    "RunSnapshot": "agnt5.snapshots",
+}
+"""Where each of these is; the imports above say the same to type checkers."""
+
+
+def __getattr__(name: str) -> object:
+    if name in LATER:
+        return getattr(import_module(LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "AGNT5Error",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from agnt5.client_base import AwaitingClient, BlockingClient
-from agnt5.diffs import RunDiff
-from agnt5.explanations import Explanation
-from agnt5.snapshots import RunSnapshot
-from agnt5.time_travel import Moment
+
+if TYPE_CHECKING:
+    from agnt5.diffs import RunDiff
+    from agnt5.explanations import Explanation
+    from agnt5.snapshots import RunSnapshot
+    from agnt5.time_travel import Moment
 
 
 class Travel(BlockingClient):

@@ -23,14 +23,13 @@ from agnt5.contract_watch import ContractWatch, OnViolation
 from agnt5.contracts import Contract
 from agnt5.conversations import Conversations
 from agnt5.crossing import ask_from_afar
+from agnt5.desks import Desks
 from agnt5.entity_desk import DESK, RuntimeDesk
-from agnt5.event_queries import EventQueries
 from agnt5.events.log import EventLog
 from agnt5.events.stores import beside_memory, open_store
 from agnt5.exceptions import RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
-from agnt5.history_desk import HistoryDesk
 from agnt5.ingress import Ingress
 from agnt5.maintenance import rebuild_log_index
 from agnt5.policies import Backoff, Retries, retry_policy
@@ -40,7 +39,6 @@ from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.telemetry.current import carrying
 from agnt5.telemetry.house import Telemetry
-from agnt5.time_travel import TimeTravel
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
@@ -55,7 +53,7 @@ def store_url(store: str | None) -> str:
     return store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
 
 
-class Runtime:
+class Runtime(Desks):
     """Executes runs in this process, beside whatever else its event loop does.
 
     Args:
@@ -142,16 +140,13 @@ class Runtime:
         )
         self._default_policy = retry_policy(default_retries)
         self._step_defaults = step_defaults(default_retries, default_backoff)
-        self.runs = Runs(self.settings.queues, strict_idempotency=strict_idempotency)
+        super().__init__(Runs(self.settings.queues, strict_idempotency=strict_idempotency))
         self.entities = RuntimeDesk()
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
         self.schedules = Schedules(self.runs)
         self.conversations = Conversations(self.runs)
         self.streams = RunStreams(self.runs)
-        self.histories = HistoryDesk(self.runs)
-        self.queries = EventQueries(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
-        self.travel = TimeTravel(self.runs)
         self._log: EventLog | None = None if isinstance(store, str | None) else store
         self._clock = clock or SystemClock()
         self.telemetry = Telemetry(self._clock)

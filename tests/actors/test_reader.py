@@ -146,3 +146,24 @@ def test_a_closed_loop_is_told_nothing(shelf):
     shelf.gate.set()
     reader.close()
     assert shelf.groups == [["r1"]]
+
+
+async def test_one_who_fails_to_take_an_answer_does_not_keep_the_others_from_theirs(shelf, reader):
+    said: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said_now: said.append(said_now))
+    shelf.gate.clear()
+    reader.read("first", lambda *_: None)
+    reader.read("bad luck", lambda *_: 1 / 0)
+    waiting = ask(reader, "r2")
+    shelf.gate.set()
+    assert (await asyncio.wait_for(waiting, 10))[0] == "r2"
+    assert [type(each["exception"]) for each in said] == [ZeroDivisionError]
+    assert "'bad luck'" in said[0]["message"]
+
+
+async def test_nothing_is_read_after_the_close(shelf, reader):
+    await ask(reader, "r1")
+    reader.close()
+    reader.read("r2", lambda *_: None)
+    assert shelf.groups == [["r1"]]
+    assert not [each for each in threading.enumerate() if each.name == "agnt5-reader"]

@@ -57,6 +57,15 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
         assert fresh(code) == []
 
 
+def test_what_looks_back_at_runs_is_not_imported_for_a_run():
+    code = (
+        "import json, sys, agnt5; agnt5.Client, agnt5.Runtime(store='memory://');"
+        "seldom = lambda: [n for n in ('diffs', 'explanations') if f'agnt5.{n}' in sys.modules];"
+        "before = seldom(); agnt5.RunDiff; print(json.dumps([before, seldom()]))"
+    )
+    assert fresh(code) == [[], ["diffs"]]
+
+
 def test_a_star_imports_everything():
     found = "[name for name in dir() if name in ('Client', 'task')]"
     code = f"import json; from agnt5 import *; print(json.dumps({found}))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import orjson
 import pytest
 from tests.api.helpers import event_types, play, python, until, written
 
@@ -283,6 +284,28 @@ async def test_an_update_is_done_and_answered(client):
     assert (await client.wait_for_result("r", 10)).output == [None, {}]
     types = await event_types(client, "r")
     assert types.count("update.received") == types.count("update.answered") == 3
+
+
+async def test_an_answer_that_is_ready_before_the_log_is_over(client, tmp_path):
+    """It is given when it is over: a crash lost it, and what came with it was recorded."""
+    await begun(client)
+    for item in ("pear", "plum"):
+        await client.update("r", "add", item, update_id=item)
+    await client.export_runs(tmp_path / "whole", run_ids="r")
+    header, *lines, _ = map(orjson.loads, (tmp_path / "whole").read_bytes().splitlines())
+    kept = [line for line in lines if line["topic"] not in ("UpdateAnswered", "RunParked")]
+    assert [line["topic"] for line in kept].count("StepCompleted") == 2
+    for number, line in enumerate(kept, 1):
+        line["version"] = number
+    end = {"end": {"runs": 1, "events": len(kept)}}
+    (tmp_path / "cut").write_bytes(b"\n".join(map(orjson.dumps, [header, *kept, end])))
+    async with Runtime("memory://") as runtime:
+        other = AsyncClient(runtime=runtime)
+        await other.import_runs(tmp_path / "cut", unfinished="start")
+        answers = [
+            await other.update("r", "add", x, update_id=x, timeout=20) for x in ("pear", "plum")
+        ]
+        assert answers == [4, 8]
 
 
 async def test_the_same_update_id_is_the_same_update(client):

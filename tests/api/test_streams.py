@@ -312,8 +312,7 @@ async def test_events_that_look_like_output_are_not_taken_for_it(client):
             ctx.emit(event_type, {"execution": "e", "content": "forged", "offset": "x"})
         yield "real"
 
-    run_id = (await client.submit("forges")).run_id
-    events = await all_of(client.stream_run(run_id))
+    events = await all_of(client.stream_events("forges"))
     assert [e.offset is not None for e in events if "forged" in str(e.data)] == [False] * 3
     assert [text async for text in client.stream("forges")] == ["real"]
 

@@ -21,7 +21,6 @@ from tests.laws.world import run
 from agnt5 import EntityRegistry, batch_calls, child_calls, recorded, saga, scopes
 from agnt5.actors.attributes import Attributes
 from agnt5.actors.entity import EntityActor
-from agnt5.actors.handlers import Handlers
 from agnt5.actors.images import Arguments
 from agnt5.actors.replay import Replay
 from agnt5.actors.values import RunValues
@@ -137,11 +136,6 @@ def an_update_is_delivered_again(patch: Any) -> None:
     patch.setattr(decider, "send_update", send)
 
 
-def an_update_is_answered_early(patch: Any) -> None:
-    """An answer that comes while the log is replayed is lost."""
-    patch.setattr(Handlers, "go_live", lambda self: None)
-
-
 def chance_is_drawn_again(patch: Any) -> None:
     """A number does not follow from the run and the place."""
     patch.setattr(recorded, "derived_fraction", lambda run, place: random.random())
@@ -199,7 +193,6 @@ MUTANTS: list[tuple[Any, str, str | None]] = [
     (a_child_has_another_id_each_time, AT_ONCE, None),
     (children_are_forgotten, AT_ONCE, "ChildStarted"),
     (an_update_is_delivered_again, AT_ONCE, "UpdateReceived"),
-    (an_update_is_answered_early, AT_ONCE, "UpdateAnswered"),
     (chance_is_drawn_again, AT_ONCE, None),
     (time_goes_on, AT_ONCE, None),
     (an_entity_call_counts_again, IN_ORDER, "EntityCallCompleted"),

@@ -417,3 +417,19 @@ async def test_a_provider_whose_ids_cannot_be_chosen_is_told_of_and_left_alone(m
         for _ in range(3):
             assert (await AsyncClient().run("add", {})).output == 1
     assert caplog.text.count("whose ids cannot be chosen") == 1
+
+
+async def test_a_run_that_is_imported_was_told_of_where_it_ran(spans, tmp_path):
+    @function
+    async def add() -> int:
+        return 1
+
+    path = tmp_path / "runs.jsonl"
+    async with Runtime("memory://"):
+        await AsyncClient().run("add", {}, run_id="r1")
+        await AsyncClient().export_runs(path)
+    assert len(list(spans)) == 3
+    async with Runtime("memory://"):
+        await AsyncClient().import_runs(path)
+        assert (await AsyncClient().get_status("r1")).is_complete
+    assert len(list(spans)) == 3

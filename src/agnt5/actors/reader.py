@@ -30,6 +30,7 @@ class Reader:
         self._loop = asyncio.get_running_loop()
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def read(self, stream: str, on_read: OnRead) -> None:
         """Read a stream; ``on_read`` is called on the loop with its history or the error."""
@@ -40,13 +41,16 @@ class Reader:
         self._ask(stream, on_read, whole=False)
 
     def _ask(self, stream: str, on_read: OnRead, *, whole: bool) -> None:
+        if self._closed:
+            return  # a timer rang late: the log may be closed, and the answer is of no use
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="agnt5-reader", daemon=True)
             self._thread.start()
         self._requests.put((stream, on_read, whole))
 
     def close(self) -> None:
-        """Serve what was asked, then end."""
+        """Serve what was asked, then end. What is asked later is not answered."""
+        self._closed = True
         if self._thread is not None:
             self._requests.put(None)
             self._thread.join()
@@ -77,10 +81,18 @@ class Reader:
                 found = rows.get(stream, []) if whole else ends[stream]
                 answers.append((on_read, stream, self._decoded(found)))
         try:
-            self._loop.call_soon_threadsafe(_deliver, answers, context=self._context)
+            self._loop.call_soon_threadsafe(self._deliver, answers, context=self._context)
         except RuntimeError:
             # The loop is closed: there is nobody left to read for.
             return
+
+    def _deliver(self, answers: list[tuple[OnRead, str, History | AGNT5Error]]) -> None:
+        for on_read, stream, answer in answers:
+            try:
+                on_read(stream, answer)
+            except Exception as error:  # noqa: BLE001 - the others of the group have asked as well
+                what = f"what was read of {stream!r} could not be taken"
+                self._loop.call_exception_handler({"message": what, "exception": error})
 
     def _ends(self, stream: str) -> list[StoredFact]:
         first, last = self._log.read(stream, upto=1), self._log.last(stream)
@@ -100,8 +112,3 @@ def _failure(error: Exception) -> AGNT5Error:
     failure = StoreError(f"the log could not be read: {error!r}")
     failure.__cause__ = error
     return failure
-
-
-def _deliver(answers: list[tuple[OnRead, str, History | AGNT5Error]]) -> None:
-    for on_read, stream, answer in answers:
-        on_read(stream, answer)

@@ -74,6 +74,8 @@ class Append:
     volatile: bool = False
     """The first of a stream that nobody wants on a disk: it, and what follows, may stay in memory.
     """
+    imported: bool = False
+    """It happened elsewhere, and was told of there."""
 
 
 Sink = Callable[[Sequence[Append]], None]

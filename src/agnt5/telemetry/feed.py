@@ -58,7 +58,7 @@ class Feed:
                 way and was never heard of was then begun by another process, which is gone.
         """
         for append in settled:
-            is_run = append.facts and not append.stream.startswith(NO_RUN)
+            is_run = append.facts and not append.stream.startswith(NO_RUN) and not append.imported
             if append.error is not None or not is_run or self._log is None:
                 continue
             try:
