@@ -46,6 +46,7 @@ def response_of(state: RunState) -> RunResponse:
         started_at=maybe(state.started_at),
         session_id=queued.session_id if queued else None,
         metadata=_metadata(state.run_id, queued),
+        trace_id=state.trace_id,
     )
     if state.finished_at is not None:
         begun = state.started_at or state.created_at
@@ -103,6 +104,7 @@ def unready(row: RunRow) -> RunResponse:
         HTTPStatus.ACCEPTED,
         RunStatus(row.status),
         error=RunErrorDetail("NOT_READY", f"run {row.run_id} is {row.status}"),
+        trace_id=row.trace_id,
         component=row.component,
         created_at=when(row.created_at),
         started_at=maybe(row.started_at),
@@ -157,7 +159,7 @@ def status_response(row: RunRow) -> StatusResponse:
         row.run_id,
         HTTPStatus.OK if row.finished_at else HTTPStatus.ACCEPTED,
         RunStatus(row.status),
-        None,
+        row.trace_id,
         row.component,
         when(row.created_at),
         maybe(row.started_at),
@@ -177,12 +179,14 @@ def events_response(row: RunRow, stored: Sequence[StoredFact]) -> EventsResponse
     items = [
         event
         for origin, events in zip(stored, public_events(row.kind, facts), strict=True)
-        for event in events_of(origin, events)
+        for event in events_of(origin, events, row.trace_id)
     ]
     return EventsResponse(items)
 
 
-def events_of(origin: StoredFact, events: Sequence[PublicEvent]) -> list[Event]:
+def events_of(
+    origin: StoredFact, events: Sequence[PublicEvent], trace_id: str | None
+) -> list[Event]:
     """The events that a stored fact stands for, as clients get them."""
     return [
         Event(
@@ -193,6 +197,7 @@ def events_of(origin: StoredFact, events: Sequence[PublicEvent]) -> list[Event]:
             input_data=event.input_data,
             output_data=event.output_data,
             metadata={**event.metadata, "version": origin.version},
+            trace_id=trace_id,
             timestamp_ns=origin.at * 1000,
             created_at=when(origin.at),
         )

@@ -165,7 +165,9 @@ def plan_import(
                 evolve(state, added, now)
             (plan.to_start if unfinished == "start" else plan.suspended).append(history.run_id)
         changes = [taken.take(change) for change in _changes(state, facts, known)]
-        plan.appends.append(Append(history.run_id, 0, raw, changes, Chain(), on_settled, edge=True))
+        append = Append(history.run_id, 0, raw, changes, Chain(), on_settled, edge=True)
+        append.imported = True
+        plan.appends.append(append)
     return plan
 
 

@@ -126,8 +126,8 @@ class BatchFuture(asyncio.Future[Any]):
         stats = BatchStats.of(results, (self._script.time - self._began_at) // 1000)
         unique = f"{self._script.run_id}\n{self.key}"
         batch_id = "batch_" + hashlib.sha256(unique.encode()).hexdigest()[:24]
-        created_at = _when(self._began_at)
-        result = BatchResult(batch_id, stats.status, results, stats, None, created_at)
+        created_at, trace_id = _when(self._began_at), self._script.state.trace_id
+        result = BatchResult(batch_id, stats.status, results, stats, trace_id, created_at)
         try:
             self.set_result(self._finish(result))
         except BatchError as error:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, ClassVar
 
 
 class ContextLogger(logging.LoggerAdapter["logging.Logger"]):
     """A standard logger that also takes fields as keywords, and is silent on replay.
 
+    A record has its fields in ``record.agnt5``, with ``run_id``, ``attempt``, ``trace_id`` and, in
+    the function of a step, ``step``. These four are also attributes of their own, named as on
+    spans: ``agnt5.run.id``, ``agnt5.attempt``, ``agnt5.trace.id``, ``agnt5.step.key``.
+
     >>> ContextLogger(logging.getLogger("doc"), {}).info("sent to %s", "Ada", channel="mail")
     """
 
     _KNOWN = frozenset({"exc_info", "stack_info", "stacklevel", "extra"})
+    _ATTRIBUTES: ClassVar = {
+        "run_id": "agnt5.run.id",
+        "step": "agnt5.step.key",
+        "attempt": "agnt5.attempt",
+        "trace_id": "agnt5.trace.id",
+    }
+    """What a record says as spans do, so that both are found by the same names."""
 
     def __init__(
         self,
@@ -29,8 +40,9 @@ class ContextLogger(logging.LoggerAdapter["logging.Logger"]):
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Move unknown keywords into the record's fields."""
         given = {k: kwargs.pop(k) for k in list(kwargs) if k not in self._KNOWN}
-        fields = {**(self.extra or {}), **given}
-        kwargs["extra"] = {**kwargs.get("extra", {}), "agnt5": fields}
+        known = self.extra or {}
+        flat = {self._ATTRIBUTES[k]: v for k, v in known.items() if k in self._ATTRIBUTES}
+        kwargs["extra"] = {**kwargs.get("extra", {}), "agnt5": {**known, **given}, **flat}
         if given:
             shown = " ".join(f"{k}={v!r}" for k, v in given.items()).replace("%", "%%")
             msg = f"{msg} [{shown}]" if isinstance(msg, str) else msg

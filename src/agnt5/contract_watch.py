@@ -66,9 +66,9 @@ class ContractWatch:
         self._log: EventLog | None = None
 
     @property
-    def listener(self) -> Callable[[Sequence[Append]], None] | None:
-        """Who is to be told of settled appends; None, if there is nothing to watch."""
-        return self.hear if self.contracts else None
+    def listeners(self) -> tuple[Callable[[Sequence[Append]], None], ...]:
+        """Who is to be told of settled appends; nobody, if there is nothing to watch."""
+        return (self.hear,) if self.contracts else ()
 
     def open(self, log: EventLog) -> EventLog:
         """Begin to watch what is written to this log; returns it."""

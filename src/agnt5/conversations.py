@@ -36,6 +36,7 @@ from agnt5.exceptions import (
 from agnt5.names import check_name
 from agnt5.payloads import decode, decode_error
 from agnt5.runs import Runs
+from agnt5.telemetry.current import calling
 
 T = TypeVar("T")
 Refusal = type[QueryError] | type[InvalidInputError]
@@ -112,7 +113,7 @@ class Conversations:
                 check_name(value, f"the {name} of an answer", None)
         if answer:
             check_name(answer, "an answer", None)
-        about.answer = answer
+        about.answer, about.traceparent = answer, calling().traceparent
         await self._runs.command(run_id, about)
 
     async def query(
@@ -155,7 +156,7 @@ class Conversations:
         encoded = bus.encode(payload, f"payload of update {name!r}")
         unique = bus.ids.event_id() if update_id is None else update_id
         check_name(unique, "update_id")
-        command = c.SendUpdate(unique, name, encoded)
+        command = c.SendUpdate(unique, name, encoded, calling().traceparent)
         try:
             async with asyncio.timeout(timeout):
                 said = await self._said(run_id, command)

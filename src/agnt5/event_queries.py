@@ -142,13 +142,14 @@ class _Teller:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._kinds: dict[str, str] = {}
+        self._runs: dict[str, tuple[str, str | None]] = {}
+        """The kind and the trace of each run."""
         self._functions: dict[str, dict[str, str | None]] = {}
 
     def tell(self, stored: Sequence[StoredFact]) -> list[Event]:
         """The events of facts, in the order of the log; reads what else it must know."""
-        if len(self._kinds) > _REMEMBERED:
-            self._kinds.clear()
+        if len(self._runs) > _REMEMBERED:
+            self._runs.clear()
             self._functions.clear()
         facts = [(origin, decode_shown(origin)) for origin in stored]
         facts.sort(key=lambda pair: pair[0].position)
@@ -156,18 +157,20 @@ class _Teller:
         events: list[Event] = []
         for origin, fact in facts:
             functions = self._functions.setdefault(origin.stream, {})
-            (told,) = public_events(self._kind(origin.stream), [fact], functions)
-            for event in events_of(origin, told):
+            kind, trace_id = self._run(origin.stream)
+            (told,) = public_events(kind, [fact], functions)
+            for event in events_of(origin, told, trace_id):
                 event.metadata["position"] = origin.position
                 events.append(event)
         return events
 
-    def _kind(self, run_id: str) -> str:
-        kind = self._kinds.get(run_id)
-        if kind is None:
+    def _run(self, run_id: str) -> tuple[str, str | None]:
+        known = self._runs.get(run_id)
+        if known is None:
             row = self._log.run_row(run_id)
-            kind = self._kinds[run_id] = row.kind if row is not None else "workflow"
-        return kind
+            known = ("workflow", None) if row is None else (row.kind, row.trace_id)
+            self._runs[run_id] = known
+        return known
 
     def _learn(self, facts: Sequence[tuple[StoredFact, f.RunFact]]) -> None:
         """Of outcomes, whether their steps were functions: their requests say so."""
@@ -177,7 +180,7 @@ class _Teller:
                 self._functions.setdefault(origin.stream, {})[fact.key] = fact.function
             if isinstance(fact, f.StepCompleted | f.StepFailed):
                 known = self._functions.get(origin.stream, {})
-                if fact.key not in known and self._kind(origin.stream) == "workflow":
+                if fact.key not in known and self._run(origin.stream)[0] == "workflow":
                     missing[origin.stream] = None
         query = EventQuery(run_ids=tuple(missing), topics=topics_of([f.StepScheduled.topic]))
         while missing:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from agnt5.actors.ports import AttemptInfo
 from agnt5.context_logger import ContextLogger
 from agnt5.emitting import Emitting
+from agnt5.events.traces import trace_id_of
 from agnt5.payloads import decode
 from agnt5.run_state import RunState, StepState
 
@@ -89,9 +90,16 @@ class Context(Emitting):
 
     @property
     def logger(self) -> ContextLogger:
-        """A logger that knows the run and the attempt."""
+        """A logger that knows the run, the step, the attempt and the trace."""
         if self._logger is None:
-            fields = {"run_id": self.run_id, "attempt": self.attempt}
+            fields: dict[str, object] = {"run_id": self.run_id, "attempt": self.attempt}
+            speaker = self.speaker
+            if speaker is not None:
+                queued = speaker.queued
+                traceparent = queued.traceparent if queued else None
+                fields["trace_id"] = trace_id_of(speaker.run_id, traceparent)
+                if speaker.key:
+                    fields["step"] = speaker.key
             name = f"agnt5.{self.component_name or 'run'}"
             self._logger = ContextLogger(logging.getLogger(name), fields, self._is_silent)
         return self._logger

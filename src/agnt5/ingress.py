@@ -15,6 +15,7 @@ from agnt5.new_run import NewRun
 from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.responses import SubmitResponse, WebhookResponse
 from agnt5.runs import Runs
+from agnt5.telemetry.current import calling_with, carrying
 from agnt5.triggers import Delivery, Secrets, check_secrets
 from agnt5.types import event_name, source_name
 from agnt5.webhook_signatures import Scheme, scheme_in, scheme_of, verify
@@ -110,7 +111,11 @@ class Ingress:
         if notice.delivery_id is not None:
             origin["dedupe_id"] = notice.delivery_id
             key = f"webhook\t{name}\t{notice.delivery_id}"
-        started = await self._start(wanted, delivery, origin, key)
+        # Of a web server that is not instrumented itself, the request names the span of the sender.
+        start = carrying(
+            lambda: self._start(wanted, delivery, origin, key), calling_with(request.headers)
+        )
+        started = await start()
         return WebhookResponse(202 if started else 200, event, notice.delivery_id, started)
 
     def _verified(

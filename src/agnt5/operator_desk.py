@@ -251,6 +251,7 @@ class Operating:
             on_settled=on_settled,
             edge=True,
             volatile=not queued.durable,
+            imported=True,
         )
         if run_id in bus.runs or bus.is_in_line(run_id):
             raise _taken(run_id)

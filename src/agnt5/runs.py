@@ -15,20 +15,14 @@ from pydantic import JsonValue
 from agnt5.actors.bus import Bus
 from agnt5.actors.run import CLOSED
 from agnt5.actors.settings import Watcher
-from agnt5.answers import (
-    answer_of,
-    events_response,
-    response_of,
-    status_response,
-    unready,
-    when,
-)
+from agnt5.answers import answer_of, events_response, response_of, status_response, unready, when
 from agnt5.events.index import PAUSED, KeyBinding, RunRow, last_of_chain
 from agnt5.events.projections import duplicate_scope, key_scope
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.state import RunState
 from agnt5.events.run.succession import RunContinuedError
+from agnt5.events.traces import trace_id_of
 from agnt5.events.vault import SHREDDED_DIGEST
 from agnt5.exceptions import (
     AGNT5Error,
@@ -52,6 +46,7 @@ from agnt5.responses import (
     SubmitResponse,
 )
 from agnt5.run_lists import RunFilter, first_rows
+from agnt5.telemetry.current import calling
 from agnt5.waiters import Waiters
 
 logger = logging.getLogger("agnt5.client")
@@ -121,7 +116,8 @@ class Runs:
         run_id, row = await self._accept(new, None)
         status = RunStatus(row.status) if row else RunStatus.QUEUED
         created = when(row.created_at if row else clock.now())
-        return SubmitResponse(run_id, 202, status, None, new.component, created)
+        trace_id = row.trace_id if row else trace_id_of(run_id, calling().traceparent)
+        return SubmitResponse(run_id, 202, status, trace_id, new.component, created)
 
     async def run(self, new: NewRun, timeout: float | None = None) -> RunResponse:
         """Accept a run and wait until it has ended, or waits for a person, or is suspended."""
@@ -193,7 +189,7 @@ class Runs:
     async def cancel(self, run_id: str, reason: str | None = None) -> StatusResponse:
         """Ask a run to stop; the request is durable when this returns."""
         check_word(reason, "the reason of a cancellation")
-        await self.command(run_id, c.RequestCancel(reason))
+        await self.command(run_id, c.RequestCancel(reason, calling().traceparent))
         return status_response(await self.live_row(run_id))
 
     async def signal(
@@ -205,7 +201,8 @@ class Runs:
             check_name(signal_id, "signal_id")
         encoded = self.bus.encode(payload, f"payload of signal {name!r}")
         unique = signal_id or self.bus.ids.event_id()
-        await self.command(run_id, c.SendSignal(unique, name, encoded))
+        command = c.SendSignal(unique, name, encoded, calling().traceparent)
+        await self.command(run_id, command)
 
     async def unsuspend(self, run_id: str) -> None:
         """Let a paused run go on, or try a suspended one again with the code that is here now."""
@@ -279,7 +276,7 @@ class Runs:
         if run_id in bus.runs or bus.is_in_line(run_id):
             raise taken(run_id)
         metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
-        definition = component.definition()
+        definition, caller = component.definition(), calling()
         command = c.QueueRun(
             component=new.component,
             kind=new.kind,
@@ -296,6 +293,8 @@ class Runs:
             metadata=metadata if isinstance(metadata, dict) and metadata else None,
             origin=origin_of(new, component),
             durable=definition.durable,
+            traceparent=caller.traceparent,
+            tracestate=caller.tracestate,
         )
         if waiter is not None:
             self._waiters.expect(run_id, waiter, pauses=True)
@@ -391,6 +390,7 @@ class Runs:
             detail = RunErrorDetail(
                 "TIMEOUT", f"run {run_id} did not end within {timeout:g} s; it goes on"
             )
-            return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail)
+            trace_id = (await self.row(run_id)).trace_id
+            return RunResponse(run_id, 504, RunStatus.TIMEOUT, error=detail, trace_id=trace_id)
         finally:
             self._waiters.drop(run_id, waiter)

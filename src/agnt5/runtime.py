@@ -41,6 +41,8 @@ from agnt5.runtime_settings import Settings, several, step_defaults
 from agnt5.schedules import Schedules
 from agnt5.signing import HashChain
 from agnt5.store_address import named_or_given
+from agnt5.telemetry.current import carrying
+from agnt5.telemetry.house import Telemetry
 from agnt5.triggers import Secrets
 from agnt5.webhooks import MAX_WEBHOOK_BYTES
 
@@ -158,6 +160,7 @@ class Runtime(Desks):
         self.contracts = ContractWatch(contracts, on_violation)
         self._secrets = privacy_of(encryption, chain)
         self._clock = clock or SystemClock()
+        self.telemetry = Telemetry(self._clock)
 
     async def __aenter__(self) -> Self:
         """Open the store and take up every unfinished run."""
@@ -218,6 +221,7 @@ class Runtime(Desks):
         limit_ms = settings.default_timeout_ms
         context = copy_context()
         context.run(enter_runtime)
+        self.telemetry.move_in(context)
         # What runs in this house finds its entities here, whatever else is open in the process.
         context.run(DESK.set, self.entities)
         context.run(home.set, self)
@@ -238,10 +242,11 @@ class Runtime(Desks):
                 settings.threads,
                 settings.queues,
                 AttemptDefaults(limit_ms and limit_ms / 1000, self._default_policy),
-                self.contracts.listener,
+                (*self.contracts.listeners, self.telemetry.hear),
             ),
             payload_limit=settings.max_payload_bytes,
         )
+        self.telemetry.open(bus)
         self.runs.open(bus)
         self.entities.open(bus)
         bus.open()
@@ -271,6 +276,7 @@ class Runtime(Desks):
             self.entities.close()
             self.conversations.close(CLOSED)
             self.contracts.close()
+            await self.telemetry.close()
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()
@@ -323,7 +329,7 @@ class Runtime(Desks):
         self.check_process()
         if self.loop is None or self._bus is None:
             raise CLOSED
-        return ask_from_afar(self.loop, ask).result()
+        return ask_from_afar(self.loop, carrying(ask)).result()
 
     async def call_async(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run something on the runtime's loop, from whichever loop this is, and await it."""
@@ -332,7 +338,7 @@ class Runtime(Desks):
             raise CLOSED
         if asyncio.get_running_loop() is self.loop:
             return await ask()
-        return await asyncio.wrap_future(ask_from_afar(self.loop, ask))
+        return await asyncio.wrap_future(ask_from_afar(self.loop, carrying(ask)))
 
 
 home: ContextVar[Runtime | None] = ContextVar("agnt5_home", default=None)

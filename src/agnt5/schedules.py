@@ -22,6 +22,7 @@ from agnt5.exceptions import AGNT5Error, RuntimeClosedError
 from agnt5.new_run import NewRun
 from agnt5.registry import WorkflowComponent, WorkflowRegistry
 from agnt5.runs import Runs
+from agnt5.telemetry.current import leave
 from agnt5.triggers import Delivery
 
 logger = logging.getLogger("agnt5.schedules")
@@ -43,6 +44,7 @@ class Schedules:
         """Take up every workflow that has a cron expression, and those that will be registered."""
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
+        self._context.run(leave)
         WorkflowRegistry.watchers.append(self._registered)
         self._look()
 

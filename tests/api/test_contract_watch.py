@@ -206,7 +206,7 @@ async def test_nothing_is_told_before_it_is_durable():
 
 async def test_without_contracts_nobody_listens(store):
     async with Runtime(store) as runtime:
-        assert runtime._bus.journal._listener is None
+        assert runtime._bus.journal._listeners == (runtime.telemetry.hear,)
     with pytest.raises(ConfigurationError, match="such as never"):
         Runtime(store, contracts=["never"])
     assert asyncio.get_running_loop()

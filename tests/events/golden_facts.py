@@ -25,6 +25,7 @@ from agnt5.events.schedule import facts as s
 
 FOLDER = Path(__file__).parent / "golden"
 
+_TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 _ERROR = {"type": "builtins:KeyError", "message": "'sku'", "args": ["sku"], "traceback": "..."}
 _PLAN = f.RetryPlan(
     max_attempts=4, initial_ms=50, max_ms=900, backoff="exponential", multiplier=1.5
@@ -179,6 +180,10 @@ GOLDEN: dict[str, tuple[Fact, Fact]] = {
         f.RunCancelRequested(reason="enough"),
         f.RunCancelRequested(reason=None),
     ),
+    "RunCancelRequested.v1+": (
+        f.RunCancelRequested(reason="enough", traceparent=_TRACEPARENT),
+        f.RunCancelRequested(reason=None, traceparent=None),
+    ),
     "RunParked.v1": (f.RunParked(wake_at=1_700_000_000_000_001), f.RunParked(wake_at=None)),
     "RunSuspended.v1": (
         f.RunSuspended(reason="nondeterminism", report="no such step", definition="5f0c"),
@@ -219,6 +224,60 @@ GOLDEN: dict[str, tuple[Fact, Fact]] = {
             successor="r1.next", input={"n": 2}, version_label="2026-12", state={"n": 1}
         ),
         f.RunContinued(successor="r1.next", input=None, version_label=None, state=None),
+    ),
+    "RunQueued.v1+++++": (
+        f.RunQueued(
+            component="order",
+            kind="workflow",
+            input={"n": 1},
+            idempotency_key="k-1",
+            replaces="r0",
+            session_id="s",
+            user_id="u",
+            metadata={"trace": "t"},
+            version_label="2026-11",
+            parent_run_id="r9",
+            parent_key=":child#0",
+            queue="mail",
+            priority=5,
+            deduplication_id="d-1",
+            replaces_duplicate="r-1",
+            origin={"type": "event", "name": "user.signed_up"},
+            durable=False,
+            continues="r3",
+            chain="r2",
+            link=2,
+            state={"n": 1},
+            known_signals=["s-1"],
+            traceparent=_TRACEPARENT,
+            tracestate="vendor=1",
+        ),
+        f.RunQueued(
+            component="add",
+            kind="function",
+            input=None,
+            idempotency_key=None,
+            replaces=None,
+            session_id=None,
+            user_id=None,
+            metadata=None,
+            version_label=None,
+            parent_run_id=None,
+            parent_key=None,
+            queue=None,
+            priority=0,
+            deduplication_id=None,
+            replaces_duplicate=None,
+            origin=None,
+            durable=True,
+            continues=None,
+            chain=None,
+            link=0,
+            state=None,
+            known_signals=None,
+            traceparent=None,
+            tracestate=None,
+        ),
     ),
     "RunQueued.v1++++": (
         f.RunQueued(
@@ -269,6 +328,14 @@ GOLDEN: dict[str, tuple[Fact, Fact]] = {
             state=None,
             known_signals=None,
         ),
+    ),
+    "SignalReceived.v1+": (
+        f.SignalReceived(signal_id="s1", name="go", payload=[1], traceparent=_TRACEPARENT),
+        f.SignalReceived(signal_id="s1", name="go", payload=None, traceparent=None),
+    ),
+    "UpdateReceived.v1+": (
+        f.UpdateReceived(update_id="u1", name="add", payload=[1], traceparent=_TRACEPARENT),
+        f.UpdateReceived(update_id="u1", name="add", payload=None, traceparent=None),
     ),
     "RunQueued.v1+++": (
         f.RunQueued(
@@ -447,6 +514,28 @@ GOLDEN: dict[str, tuple[Fact, Fact]] = {
         ),
         f.UserReplied(
             key=":wait_for_user#0", answer=None, actor=None, channel=None, reason=None, shown=None
+        ),
+    ),
+    "UserReplied.v1+++": (
+        f.UserReplied(
+            key="?recovery#0:charge#0",
+            answer="done",
+            actor="ada",
+            channel="mail",
+            reason="seen",
+            shown="77ab",
+            about=":charge#0",
+            traceparent=_TRACEPARENT,
+        ),
+        f.UserReplied(
+            key=":wait_for_user#0",
+            answer=None,
+            actor=None,
+            channel=None,
+            reason=None,
+            shown=None,
+            about=None,
+            traceparent=None,
         ),
     ),
     "UserReplied.v1++": (

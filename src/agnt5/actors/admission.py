@@ -165,6 +165,14 @@ class Admission:
                 return 1 + sum(one < entry for one in present), len(present)
         return None
 
+    def depths(self) -> dict[str | None, int]:
+        """How many runs stand in each line; None is that of the runs without a queue."""
+        present = set(map(id, list(self._waiting.values())))
+        return {
+            name: sum(id(entry) in present for entry in list(line.waiting))
+            for name, line in list(self._lines.items())
+        }
+
     def drain(self) -> None:
         """Begin whatever may begin, the first of all lines first."""
         if self._draining or self._closed:

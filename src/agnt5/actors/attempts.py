@@ -65,6 +65,7 @@ class Attempts:
             work.values,
             streams=self._streams,
             identity=state.identity,
+            queued=queued,
         )
         verify = key in self.to_verify
         self.to_verify.discard(key)

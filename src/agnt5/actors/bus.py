@@ -55,10 +55,10 @@ class Bus(Workshop):
             attempts=settings.attempts,
         )
         self.runs: dict[str, RunActor] = {}
-        self.journal = self.journal_class(log, context, settings.listener)
+        self.journal = self.journal_class(log, context, settings.listeners)
         self.entities = Entities(self, context, settings.run)
         self.log, self.closing = log, False
-        self._admission = line = Admission(
+        self.admission = line = Admission(
             clock, settings.queues, lambda: self.has_room and not self.closing, self._admitted
         )
         self.place_of, self.is_in_line = line.place_of, line.waits
@@ -77,7 +77,7 @@ class Bus(Workshop):
     def open(self) -> None:
         """Take up every run that a former process has left unfinished."""
         self._parked.expect(self.log.next_wake())
-        self._admission.open(self.log.runnable())
+        self.admission.open(self.log.runnable())
         for run_id in self.log.suspended():
             self._reader.read(run_id, self._read_suspended)
         for run_id in self.log.owing():
@@ -87,7 +87,7 @@ class Bus(Workshop):
         """Let running attempts end within the grace, record everything, stop."""
         self.closing = True
         self.tell_closing()
-        self._admission.close()
+        self.admission.close()
         self._supervisor.close()
         self._parked.close()
         loop = asyncio.get_running_loop()
@@ -153,8 +153,8 @@ class Bus(Workshop):
 
     def start(self, run_id: str, command: c.QueueRun, reply: Reply) -> None:
         """Accept a new run, and begin it now if there is room or else when there is."""
-        is_free = self.has_room and not self._admission.waits(run_id)  # else it keeps its place
-        may_begin = is_free and self._admission.admit(run_id, command.queue, begun=False)
+        is_free = self.has_room and not self.admission.waits(run_id)  # else it keeps its place
+        may_begin = is_free and self.admission.admit(run_id, command.queue, begun=False)
         actor = self.create(run_id)
         if may_begin:
             actor.tell(command, reply)
@@ -163,7 +163,7 @@ class Bus(Workshop):
 
         def queued(error: BaseException | None) -> None:
             if error is None:
-                self._admission.line_up_again(actor.state, self.clock.now())
+                self.admission.line_up_again(actor.state, self.clock.now())
                 actor.leave_quietly()
                 self._forget(actor)
             reply(error)
@@ -192,10 +192,10 @@ class Bus(Workshop):
 
     def wake(self, run_id: str) -> None:
         """Bring a run into memory, now or when there is room."""
-        if run_id in self.runs or self._admission.waits(run_id):
+        if run_id in self.runs or self.admission.waits(run_id):
             return
         if not self.has_room:
-            self._admission.line_up(Place(run_id, None, 0, self.clock.now(), begun=True))
+            self.admission.line_up(Place(run_id, None, 0, self.clock.now(), begun=True))
             return
         self._load(run_id)
 
@@ -254,7 +254,7 @@ class Bus(Workshop):
         if self.may_be_mended(state):
             self._go_on(actor, state, history)
             return
-        may_begin = self._admission.has_place(state)
+        may_begin = self.admission.has_place(state)
         actor.load(state, history, begin=may_begin)
         if may_begin and state.queued is not None and state.may_start:
             actor.tell(self.start_command(state.queued))
@@ -267,7 +267,7 @@ class Bus(Workshop):
         queue = state.queued.queue if state.queued else None
         definition = state.queued and self.definition_of(state.queued)
         digest = definition.digest if definition else ""
-        may_begin = self._admission.admit(state.run_id, queue, begun=True)
+        may_begin = self.admission.admit(state.run_id, queue, begun=True)
         actor.resume_suspended(state, history, digest, reply, begin=may_begin)
         if not may_begin:
             asyncio.get_running_loop().call_soon(self._passivate, actor, context=self._context)
@@ -284,7 +284,7 @@ class Bus(Workshop):
         if actor.is_quiet:
             actor.freeze()
             actor.leave_quietly()
-            self._admission.line_up_again(actor.state, self.clock.now())
+            self.admission.line_up_again(actor.state, self.clock.now())
             self._forget(actor)
         else:
             loop = asyncio.get_running_loop()
@@ -300,7 +300,7 @@ class Bus(Workshop):
             del self.runs[actor.state.run_id]
             self.streams.left(actor.state.run_id)
             self._watch_end(actor)
-            self._admission.leave(actor.state.run_id)
+            self.admission.leave(actor.state.run_id)
 
     def _watch_end(self, actor: RunActor) -> None:
         # The tasks of a closed body take a few turns to end; closing the house waits for them.
@@ -349,7 +349,7 @@ class Bus(Workshop):
     def ended(self, actor: RunActor, terminal: Terminal) -> None:
         """A run has ended."""
         self._supervisor.ended(actor.state.run_id)
-        self._admission.forget(actor.state.run_id)
+        self.admission.forget(actor.state.run_id)
         self._watcher.ended(actor.state, terminal)
 
     def paused(self, actor: RunActor) -> None:

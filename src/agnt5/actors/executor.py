@@ -27,6 +27,7 @@ from agnt5.actors.mailbox import Envelope
 from agnt5.actors.ports import UNDER_WAY, After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
+from agnt5.actors.tracing import enter_attempt
 from agnt5.exceptions import (
     BodyClosed,
     ExecutionError,
@@ -154,6 +155,10 @@ class Executor(Actor[Attempt | Cancel]):
         """Whether no attempt is in it, in any state."""
         return self.is_idle and not (self._running or self._waiting or self._abandoned)
 
+    def counts(self) -> dict[str, int]:
+        """How many attempts there are, by state."""
+        return {"running": len(self._running), "waiting": len(self._waiting)}
+
     async def close(self) -> None:
         """Cancel what runs and wait for it. Cancelled attempts report nothing: they are owed."""
         self._waiting.clear()
@@ -199,6 +204,7 @@ class Executor(Actor[Attempt | Cancel]):
     async def _run(self, attempt: Attempt) -> None:
         info, work = attempt.info, attempt.work
         UNDER_WAY.set(info)
+        enter_attempt(info)
         if work.images is not None and work.before is None:
             work.before = work.images.capture()
         result = await self._result(attempt)

@@ -17,6 +17,7 @@ from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
 from agnt5.actors.ports import Definition
 from agnt5.actors.reader import History, Reader
+from agnt5.actors.tracing import is_sampled
 from agnt5.events.log import Append, Chain
 from agnt5.events.projections import settled_row_of
 from agnt5.events.run import commands as c
@@ -24,6 +25,7 @@ from agnt5.events.run import facts as f
 from agnt5.events.run.children import left_alone, owes, report_of, unwanted
 from agnt5.events.run.state import Phase, RunState, fold
 from agnt5.events.run.succession import RunContinuedError
+from agnt5.events.traces import child_traceparent
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -230,6 +232,13 @@ class Family:
             version_label=definition.version_label if definition else None,
             queue=definition.queue if definition else None,
             durable=definition.durable if definition else True,
+            traceparent=child_traceparent(
+                parent.run_id,
+                queued.traceparent if queued else None,
+                child.key,
+                sampled=is_sampled(parent.run_id, queued),
+            ),
+            tracestate=queued.tracestate if queued else None,
         )
 
         def accepted(error: BaseException | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from agnt5.actors.branch import Body, Branch, spawn
 from agnt5.actors.ports import Channel
+from agnt5.actors.tracing import enter_inside
 from agnt5.events.keys import update_branch
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
@@ -71,6 +72,7 @@ class Handlers:
         handler = self.updates.get(update.name)
         branch = Branch(self._host, update_branch(update.update_id))
         context = copy_context() if handler is None else handler.context.copy()
+        enter_inside(context, self._host.run_id, branch.path)
         spawn(branch, self._handle(update, handler), context=context, name=f"update {update.name}")
 
     def go_live(self) -> None:

@@ -22,10 +22,10 @@ Listener = Callable[[Sequence[Append]], None]
 class Journal:
     """Hands the appends of one turn of the loop over as one group, so that they share a commit."""
 
-    def __init__(self, log: EventLog, context: Context, listener: Listener | None = None) -> None:
+    def __init__(self, log: EventLog, context: Context, listeners: Sequence[Listener] = ()) -> None:
         self.log = log
         self._context = context
-        self._listener = listener
+        self._listeners = tuple(listeners)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._buffer: list[Append] = []
@@ -54,6 +54,11 @@ class Journal:
         elif not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush, context=self._context)
+
+    @property
+    def pending(self) -> int:
+        """How many appends are not settled."""
+        return self._in_flight
 
     async def drain(self, patience_s: float) -> None:
         """Wait until everything that was appended is settled, or the patience is over."""
@@ -86,8 +91,8 @@ class Journal:
         self._in_flight -= len(settled)
         for request in settled:
             request.on_settled(request)
-        if self._listener is not None:
-            self._listener(settled)
+        for listener in self._listeners:
+            listener(settled)
         if not self._in_flight:
             self._drained.set()
         self.wake()

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from agnt5.actors.streams import Streams
 from agnt5.events.keys import idempotency_key
 from agnt5.events.run.commands import RunCommand
+from agnt5.events.run.facts import RunQueued
 from agnt5.exceptions import UnknownOutcomeError
 from agnt5.flow import RateLimit
 
@@ -37,6 +38,8 @@ class AttemptInfo:
     """Where what it says on the way goes; None outside of a house."""
     identity: str | None = None
     """The run id that idempotency keys are made of, when it is another: that of a fork's origin."""
+    queued: RunQueued | None = None
+    """With what its run was accepted."""
 
     @property
     def idempotency_key(self) -> str:

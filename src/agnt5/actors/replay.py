@@ -13,6 +13,7 @@ from contextvars import Context
 
 from agnt5.actors.branch import Body, StepFuture
 from agnt5.actors.parkable import waits_only_for
+from agnt5.actors.tracing import replayed
 from agnt5.events.keys import enclosing_keys
 from agnt5.events.run import commands as c
 from agnt5.events.run.facts import Note
@@ -53,6 +54,7 @@ class Replay:
         """The body has asked for something since the walk last went on."""
         self._stall: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
 
     @property
     def time(self) -> int:
@@ -127,6 +129,11 @@ class Replay:
     def report(self, component: str, where: str, how: str) -> str:
         """What a person reads about a divergence."""
         return divergence_report(self._body.run_id, component, where, self.divergence(how))
+
+    def end(self) -> None:
+        """The history is over, and the body goes on by itself."""
+        self.close()
+        replayed(self._context, self._loop.time() - self._began)
 
     def close(self) -> None:
         """Wait no more."""

@@ -252,6 +252,7 @@ class RunActor(EventSourced):
             queued.metadata,
             user_id=queued.user_id,
             streams=self._house.streams,
+            queued=queued,
         )
         try:
             run_input = decode(queued.input, where=f"input of run {self.state.run_id}")

@@ -3,8 +3,7 @@
 Outcomes are handed over one at a time, live and on replay alike, and a body with several branches
 gets the next one only when it has come to rest after the one before: continuations of different
 depth would overtake one another otherwise, and differently on every replay. Rest is a few turns of
-the loop in which no task of the body has moved. A body that is a single task waiting for a single
-call needs no rest.
+the loop in which no task of the body has moved; a single task that waits for one call needs none.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from agnt5.actors.ports import After, AttemptInfo, Channel, Definition, Function
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
 from agnt5.actors.streams import Streams
+from agnt5.actors.tracing import body_context
 from agnt5.actors.values import RunValues
 from agnt5.actors.works import Works
 from agnt5.events.run import commands as c
@@ -112,7 +112,8 @@ class Script:
         """Begin the body."""
         body = self._definition.body(self, self._input, self._info)
         branch = Branch(self, "")
-        self.main = spawn(branch, body, context=self._context.copy(), name=f"run {self.run_id}")
+        context = body_context(self._context, self._info, lambda: self.replaying)
+        self.main = spawn(branch, body, context=context, name=f"run {self.run_id}")
         self.main.add_done_callback(self._ended, context=self._context)
         if self._replay is not None:
             self._pump_soon()
@@ -369,7 +370,7 @@ class Script:
 
     def _go_live(self, replay: Replay) -> None:
         self._replay = None
-        replay.close()
+        replay.end()
         for command in replay.unrecorded():
             self._channel.command(command)
         for key, attempt in replay.owed.items():
@@ -389,8 +390,9 @@ class Script:
             return
         if self._replay is not None and not self._replay.finish():
             error = None if task.cancelled() else task.exception()
-            how = "ended" if error is None else f"ended with {type(error).__name__}: {error}"
-            self._diverge(how)
+            self._diverge(
+                "ended" if error is None else f"ended with {type(error).__name__}: {error}"
+            )
             return
         self.frozen = True
         if self._replay is not None:

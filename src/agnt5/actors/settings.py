@@ -59,5 +59,5 @@ class BusSettings:
     threads: int = 64
     queues: tuple[Queue, ...] = ()
     attempts: AttemptDefaults = field(default_factory=AttemptDefaults)
-    listener: Listener | None = None
-    """Who hears of every settled append."""
+    listeners: tuple[Listener, ...] = ()
+    """Who hears of every settled append, in this order."""

@@ -9,6 +9,7 @@ from agnt5.actors.branch import Body, Branch, spawn
 from agnt5.actors.images import made_of
 from agnt5.actors.outcomes import inline_failure, inline_report
 from agnt5.actors.ports import After, Channel, FunctionWork, InlineWork, Work
+from agnt5.actors.tracing import enter_inside
 from agnt5.actors.values import RunValues
 from agnt5.events.keys import scope_of
 from agnt5.events.run import commands as c
@@ -41,6 +42,7 @@ class Works:
             self._channel.execute(key, attempt, work)
         elif work is not None:
             inner, context = Branch(self._body, scope_of(key)), self._contexts.pop(key)
+            enter_inside(context, self._body.run_id, key, attempt)
             task = spawn(inner, self._run_inline(key, work), context=context, name=f"step {key}")
             # A task that is cancelled before its first turn leaves the work unstarted.
             task.add_done_callback(lambda _: work.discard(), context=self._context)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from agnt5.events.traces import trace_id_of
+
 NO_RUN = "$"
 """A stream whose name begins with it is not a run's: an entity's, a schedule's."""
 
@@ -45,6 +47,13 @@ class RunRow:
     """The run that went on in its place, when it has ended so."""
     chain: str | None = None
     """The first run of its chain, when it continues another one."""
+    caller_trace_id: str | None = None
+    """The trace in which it was started, if it was in one."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that it belongs to, 32 hex digits."""
+        return self.caller_trace_id or trace_id_of(self.run_id, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class Append:
     begins: Beginning | None = None
     """A new stream that stands or falls with it; refused, both, if it is there already. It lies
     where this stream lies, on the disk or in memory."""
+    imported: bool = False
+    """It happened elsewhere, or to the run that was forked, and was told of there."""
 
 
 Sink = Callable[[Sequence[Append]], None]

@@ -28,6 +28,7 @@ from agnt5.events.run.facts import (
     UserReplied,
 )
 from agnt5.events.run.state import OpKind, Phase, RunState
+from agnt5.events.traces import read_traceparent
 from agnt5.payloads import digest
 
 _STATUS = {
@@ -64,7 +65,7 @@ def row_of(state: RunState) -> RunRow:
     """The index row of a run."""
     queued = state.queued
     assert queued is not None  # noqa: S101 - a stream begins with RunQueued
-    key = queued.idempotency_key
+    key, caller = queued.idempotency_key, read_traceparent(queued.traceparent)
     return RunRow(
         run_id=state.run_id,
         component=queued.component,
@@ -85,6 +86,7 @@ def row_of(state: RunState) -> RunRow:
         priority=queued.priority,
         continued_to=state.successor,
         chain=queued.chain,
+        caller_trace_id=caller.trace_id if caller else None,
     )
 
 

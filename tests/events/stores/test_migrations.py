@@ -12,7 +12,7 @@ from agnt5.testing.stores import make_append, make_row
 
 def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeypatch):
     path = tmp_path / "old.db"
-    added = ("owes", "queue", "priority", "continued_to", "chain")
+    added = ("owes", "queue", "priority", "continued_to", "chain", "caller_trace_id")
     connection = sqlite3.connect(path, isolation_level=None)
     with monkeypatch.context() as patched:
         patched.setattr(sqlite_schema, "SCHEMA_VERSION", 1)

@@ -30,6 +30,8 @@ class QueueRun:
     replaces_duplicate: str | None = None
     origin: dict[str, JsonValue] | None = None
     durable: bool = True
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 @dataclass(slots=True)
@@ -174,6 +176,7 @@ class SendSignal:
     signal_id: str
     name: str
     payload: JsonValue
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)
@@ -189,6 +192,7 @@ class SubmitAnswer:
     """Digest of what the person was shown; refused when the question shows something else."""
     is_custom: bool = False
     """It is said to be none of the options: a question that allows only those refuses it."""
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)
@@ -198,6 +202,7 @@ class SendUpdate:
     update_id: str
     name: str
     payload: JsonValue
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)
@@ -224,6 +229,7 @@ class RequestCancel:
     """Somebody outside wants the run to stop."""
 
     reason: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)

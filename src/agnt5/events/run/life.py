@@ -41,6 +41,8 @@ def queue(state: RunState, command: c.QueueRun) -> Facts:
             replaces_duplicate=command.replaces_duplicate,
             origin=command.origin,
             durable=command.durable,
+            traceparent=command.traceparent,
+            tracestate=command.tracestate,
         ),
     )
 
@@ -59,7 +61,8 @@ def request_cancel(state: RunState, command: c.RequestCancel) -> Facts:
     if state.is_finished:
         return NOTHING
     reason = state.cancel_reason if state.cancel_requested else command.reason
-    requested = () if state.cancel_requested else (f.RunCancelRequested(reason=reason),)
+    fact = f.RunCancelRequested(reason=reason, traceparent=command.traceparent)
+    requested = () if state.cancel_requested else (fact,)
     if state.phase is Phase.RUNNING:
         # Standing still, it could not clean up.
         return requested if state.pause is None else (*requested, f.RunResumed(definition=""))

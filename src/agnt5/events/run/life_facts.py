@@ -48,6 +48,9 @@ class RunQueued(Fact):
     """With which state it begins: what the run before has left."""
     known_signals: list[str] | None = None
     """Ids of signals that the chain has had already: one that comes again is no other signal."""
+    traceparent: str | None = None
+    """The span in which it was started, as W3C Trace Context writes it; see agnt5.events.traces."""
+    tracestate: str | None = None
 
 
 class RunStarted(Fact):
@@ -67,6 +70,8 @@ class RunCancelRequested(Fact):
     topic: ClassVar[str] = "RunCancelRequested"
 
     reason: str | None = None
+    traceparent: str | None = None
+    """The span in which it was asked, as in RunQueued."""
 
 
 class RunParked(Fact):

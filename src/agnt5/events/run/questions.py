@@ -86,6 +86,7 @@ def submit_answer(state: RunState, command: c.SubmitAnswer) -> Sequence[f.RunFac
             channel=command.channel,
             reason=command.reason,
             shown=question.shown,
+            traceparent=command.traceparent,
         ),
     )
 

@@ -95,6 +95,7 @@ def answer_about(state: RunState, question: f.UserInputRequested, command: c.Sub
         reason=command.reason,
         shown=question.shown,
         about=question.about,
+        traceparent=command.traceparent,
     )
     op = state.open.get(question.about or "")
     if op is None:

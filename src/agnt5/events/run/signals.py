@@ -22,7 +22,10 @@ def send_signal(state: RunState, command: c.SendSignal) -> Sequence[f.RunFact]:
         msg = f"run {state.run_id!r} has ended ({state.phase.name.lower()}): it takes no signals"
         raise InvalidInputError(msg)
     received = f.SignalReceived(
-        signal_id=command.signal_id, name=command.name, payload=command.payload
+        signal_id=command.signal_id,
+        name=command.name,
+        payload=command.payload,
+        traceparent=command.traceparent,
     )
     return (received, *given_to_waiter(state, received))
 

@@ -54,6 +54,7 @@ from agnt5.events.run.facts import (
     UserReplied,
 )
 from agnt5.events.run.operations import Operation, OpKind, OpPhase
+from agnt5.events.traces import trace_id_of
 
 __all__ = [
     "OpKind",
@@ -137,6 +138,11 @@ class RunState:
     """The run that goes on in its place."""
     last_attempts: tuple[int, int] | None = None
     """Of the step that failed last: attempts made, and attempts allowed."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that it belongs to, 32 hex digits."""
+        return trace_id_of(self.run_id, self.queued.traceparent if self.queued else None)
 
     @property
     def is_finished(self) -> bool:

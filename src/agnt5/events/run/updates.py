@@ -25,7 +25,12 @@ def send_update(state: RunState, command: c.SendUpdate) -> Sequence[f.RunFact]:
         msg = f"run {state.run_id!r} is {state.phase.name.lower()}: it takes no updates"
         raise InvalidInputError(msg)
     return (
-        f.UpdateReceived(update_id=command.update_id, name=command.name, payload=command.payload),
+        f.UpdateReceived(
+            update_id=command.update_id,
+            name=command.name,
+            payload=command.payload,
+            traceparent=command.traceparent,
+        ),
     )
 
 

@@ -30,6 +30,8 @@ class SignalReceived(Fact):
     signal_id: str
     name: str
     payload: JsonValue = None
+    traceparent: str | None = None
+    """The span in which it was sent, as W3C Trace Context writes it."""
 
 
 class SignalConsumed(Fact):
@@ -101,6 +103,8 @@ class UserReplied(Fact):
     """Digest of what the question showed, as in UserInputRequested."""
     about: str | None = None
     """The step that the engine's own question was about, as in UserInputRequested."""
+    traceparent: str | None = None
+    """The span in which the answer was given, as in SignalReceived."""
 
 
 class UserInputExpired(Fact):
@@ -151,6 +155,8 @@ class UpdateReceived(Fact):
     update_id: str
     name: str
     payload: JsonValue = None
+    traceparent: str | None = None
+    """The span in which it was sent, as in SignalReceived."""
 
 
 class UpdateAnswered(Fact):

@@ -62,6 +62,7 @@ RUN_COLUMNS = (
     "priority",
     "continued_to",
     "chain",
+    "caller_trace_id",
 )
 
 EVENTS_TABLE = (
@@ -153,7 +154,10 @@ _V6 = (
     *VIEWS,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
+# None: a trace of its own, derived from its id. So what is there already needs no value.
+_V7 = ("ALTER TABLE runs ADD COLUMN caller_trace_id TEXT",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)
 """Statements that lead from version n to n + 1. Only ever added to."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

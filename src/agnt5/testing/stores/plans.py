@@ -136,6 +136,7 @@ _rests = st.just(PLAIN_ROW) | st.builds(
     owes=st.booleans(),
     queue=st.sampled_from([None, "mail"]),
     priority=st.sampled_from([0, -3, 7]),
+    caller_trace_id=st.sampled_from([None, "0af7651916cd43dd8448eb211c80319c"]),
 )
 _rows = st.builds(
     _row,

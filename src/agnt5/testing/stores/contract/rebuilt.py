@@ -50,6 +50,7 @@ _queued = st.builds(
     priority=st.sampled_from([0, 5]),
     deduplication_id=st.sampled_from([None, "once"]),
     replaces_duplicate=st.sampled_from([None, *_RUNS]),
+    traceparent=st.sampled_from([None, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]),
 )
 _commands = st.one_of(
     st.just(c.StartRun("d1")),

@@ -1,0 +1,170 @@
+"""The telemetry of a runtime: hears what was appended, and tells whoever is set up to be told.
+
+OpenTelemetry is looked for at every group of appends, since a program may set it up at any time;
+where it is not imported, that is one look into a dictionary. Nothing that happens here can touch a
+run.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING
+
+from agnt5.actors.bus import Bus
+from agnt5.actors.clock import Clock
+from agnt5.actors.ports import AttemptInfo
+from agnt5.actors.tracing import TRACING
+from agnt5.events.log import Append, EventLog
+from agnt5.events.run import facts as f
+from agnt5.events.traces import span_id_of
+from agnt5.telemetry.current import has_opentelemetry, leave
+from agnt5.telemetry.gauges import Gauges, open_houses
+
+if TYPE_CHECKING:
+    from agnt5.telemetry.feed import Feed
+    from agnt5.telemetry.meters import Meters
+    from agnt5.telemetry.run_spans import RunSpans
+    from agnt5.telemetry.spans import SpanRecord
+    from agnt5.telemetry.tracer import RunTrace, Tracer
+
+logger = logging.getLogger("agnt5.telemetry")
+
+_PATIENCE_S = 5.0
+"""How long a closing house waits for what it reads again of its runs."""
+
+_entered: ContextVar[RunTrace | None] = ContextVar("agnt5_run_trace", default=None)
+"""Of the run whose body calls."""
+
+
+class Telemetry:
+    """Spans and metrics of one runtime. Lives on its loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._log: EventLog | None = None
+        self._feed: Feed | None = None
+        self._gauges: Gauges | None = None
+        self._since_opening = False
+        """Somebody was there to be told all the time."""
+
+    def move_in(self, house: Context) -> None:
+        """Let what is executed in a house find its spans, and none of whoever opened it."""
+        house.run(leave)
+        house.run(TRACING.set, self)
+
+    def open(self, bus: Bus) -> None:
+        """Begin to follow the runs of a bus."""
+        self._log, self._gauges = bus.log, Gauges(bus)
+        open_houses.add(self._gauges)
+        self._since_opening = _tracer() is not None or _meters() is not None
+
+    async def close(self) -> None:
+        """Tell what is known, and follow nothing any more."""
+        if self._gauges is not None:
+            open_houses.discard(self._gauges)
+        self._log = None
+        if self._feed is not None:
+            await self._feed.close(_PATIENCE_S)
+            self._feed = None
+
+    def hear(self, settled: Sequence[Append]) -> None:
+        """Appends are durable, or have failed."""
+        meters = _meters()
+        if meters is None and _tracer() is None:
+            self._since_opening = False
+            if self._feed is not None:
+                self._feed.forget()
+            return
+        if meters is not None:
+            meters.appended(settled, self._clock.now())
+        feed = self._feed or self._open_feed()
+        if feed is not None:
+            feed.hear(settled, since_opening=self._since_opening)
+
+    def _open_feed(self) -> Feed | None:
+        if self._log is None:
+            return None
+        from agnt5.telemetry.feed import Feed  # noqa: PLC0415 - not in programs without an SDK
+
+        self._feed = Feed(self._log, self._told)
+        return self._feed
+
+    def _told(self, run: RunSpans, fact: f.RunFact, at: int, ended: Sequence[SpanRecord]) -> None:
+        queued = run.queued
+        if queued is None:
+            return
+        meters = _meters()
+        if meters is not None:
+            if isinstance(fact, f.RunQueued):
+                meters.accepted(queued.component, queued.kind)
+            elif isinstance(fact, f.RunStarted):
+                meters.started(queued.component, queued.kind, at - run.began_at)
+            for record in ended:
+                meters.told(record)
+        tracer = _tracer() if ended else None
+        if tracer is not None:
+            place = tracer.trace_of(run.run_id, queued)
+            for record in ended:
+                try:
+                    tracer.tell(place, record)
+                except Exception:
+                    # Samplers and processors are code of users.
+                    logger.exception("span %s of run %s was not told", record.name, run.run_id)
+
+    # What is executed asks for its span.
+
+    def enter_body(self, info: AttemptInfo, is_replaying: Callable[[], bool]) -> None:
+        """From here on it is the body of a run that calls."""
+        tracer = _tracer()
+        if tracer is None or info.queued is None:
+            return
+        from agnt5.telemetry.tracer import BodySpan, enter  # noqa: PLC0415 - it is there
+
+        run = tracer.trace_of(info.run_id, info.queued)
+        _entered.set(run)
+        enter(BodySpan(run, is_replaying))
+
+    def enter_attempt(self, info: AttemptInfo) -> None:
+        """From here on it is an attempt of a step that calls."""
+        tracer = _tracer()
+        if tracer is not None and info.queued is not None:
+            run = tracer.trace_of(info.run_id, info.queued)
+            tracer.enter(run, span_id_of(info.run_id, info.key, info.attempt))
+
+    def enter_inside(self, run_id: str, key: str, attempt: int | None) -> None:
+        """From here on it is an inline step of the body, or the handler of an update."""
+        tracer, run = _tracer(), _entered.get()
+        if tracer is not None and run is not None and run.run_id == run_id:
+            tracer.enter(run, span_id_of(run_id, key, attempt))
+
+    def is_sampled(self, run_id: str, queued: f.RunQueued | None) -> bool | None:
+        """Whether the spans of a run are wanted; None: there is nobody to ask."""
+        tracer = _tracer()
+        if tracer is None or queued is None:
+            return None
+        return tracer.trace_of(run_id, queued).flags.sampled
+
+    def replayed(self, seconds: float) -> None:
+        """A replay has come to its end."""
+        meters = _meters()
+        if meters is not None:
+            meters.replayed(seconds)
+
+
+def _tracer() -> Tracer | None:
+    if not has_opentelemetry():
+        return None
+    from agnt5.telemetry.tracer import tracer_now  # noqa: PLC0415 - see the module docstring
+
+    return tracer_now()
+
+
+def _meters() -> Meters | None:
+    if "opentelemetry.metrics" not in sys.modules:
+        return None
+    from agnt5.telemetry.meters import meters_now  # noqa: PLC0415 - see the module docstring
+
+    return meters_now()
