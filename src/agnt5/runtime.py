@@ -152,14 +152,12 @@ class Runtime(Desks):
         self._defaults = step_defaults(default_retries, default_backoff)
         self._default_policy = retry_policy(default_retries)
         super().__init__(Runs(self.settings.queues, strict_idempotency=strict_idempotency))
-        self.entities = RuntimeDesk()
+        self.entities, self.schedules = RuntimeDesk(), Schedules(self.runs)
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
-        self.schedules = Schedules(self.runs)
         self._sweeps = sweeps_of(self.runs, retention)
         self.conversations, self.streams = Conversations(self.runs), RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
-        self._secrets = privacy_of(encryption, chain)
-        self._clock = clock or SystemClock()
+        self._secrets, self._clock = privacy_of(encryption, chain), clock or SystemClock()
         self.telemetry = Telemetry(self._clock)
 
     async def __aenter__(self) -> Self:

@@ -260,7 +260,7 @@ def test_a_fork_and_a_run_that_continues_another_are_linked_to_that():
     forked = f.RunForked(origin="origin", at=1, kept_identity="r", identity="r")
     follower = RunSpans("r1")
     assert not [*follower.see(queued, 1), *follower.see(forked, 2)]
-    (run,) = follower.see(f.RunContinued(successor="next"), 3)
+    (run,) = follower.see(f.RunContinued(successor="next", input=None), 3)
     assert [(link.why, link.to.trace_id) for link in run.links] == [
         ("continues", trace_id_of("before", None)),
         ("fork", trace_id_of("origin", None)),

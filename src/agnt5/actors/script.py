@@ -78,8 +78,7 @@ class Script:
         self.values, self.state = RunValues(state.queued.state if state.queued else None), state
         self.chance = first_identity(history, state)  # what random numbers follow from
         self._info, self._definition, self._input = info, definition, run_input
-        self._channel = channel
-        self._context = context
+        self._channel, self._context = channel, context
         walk = Walk(state, history, times) if history else None
         self._replay = None if walk is None else self._replay_of(walk, stall_limit_s)
         self._patches: dict[str, bool] = {}
@@ -390,9 +389,8 @@ class Script:
             return
         if self._replay is not None and not self._replay.finish():
             error = None if task.cancelled() else task.exception()
-            self._diverge(
-                "ended" if error is None else f"ended with {type(error).__name__}: {error}"
-            )
+            how = f" with {type(error).__name__}: {error}" if error else ""
+            self._diverge(f"ended{how}")
             return
         self.frozen = True
         if self._replay is not None:

@@ -65,10 +65,7 @@ class RunSpans:
         match fact:
             case f.RunQueued():
                 self.queued, self.began_at = fact, at
-                if fact.continues is not None:
-                    self._links.append(self._to(fact.continues, "continues"))
-            case f.RunForked():
-                self._links.append(self._to(fact.origin, "fork"))
+                self._link(fact.continues, "continues")
             case f.StepScheduled():
                 self._begin_step(fact, at)
             case f.StepStarted():
@@ -293,6 +290,8 @@ class RunSpans:
         match fact:
             case f.RunStarted():
                 self._events.append(SpanEvent("started", at))
+            case f.RunForked():
+                self._link(fact.origin, "fork")
             case f.RunCancelRequested():
                 self._links += _sender(fact.traceparent)
                 self._events.append(SpanEvent("cancel_requested", at))
@@ -303,11 +302,12 @@ class RunSpans:
             case _:
                 pass
 
-    def _to(self, run_id: str, why: str) -> SpanLink:
-        # What goes on from another run was accepted as that was, so in the same trace or in its own.
-        traceparent = self.queued.traceparent if self.queued else None
-        trace_id = trace_id_of(run_id, traceparent)
-        return SpanLink(TraceParent(trace_id, span_id_of(run_id), sampled=True), why)
+    def _link(self, run_id: str | None, why: str) -> None:
+        if run_id is not None:
+            # It was accepted as this one was: in the same trace, or in its own.
+            trace_id = trace_id_of(run_id, self.queued.traceparent if self.queued else None)
+            place = TraceParent(trace_id, span_id_of(run_id), sampled=True)
+            self._links.append(SpanLink(place, why))
 
     def _place(self, span_id: str) -> TraceParent:
         traceparent = self.queued.traceparent if self.queued else None
