@@ -32,9 +32,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def registered_by_modules():
+    """What fixtures of a module clear away is there again for the tests of the next one."""
+    yield from _kept()
+
+
 @pytest.fixture(autouse=True)
 def registered():
     """What a module registers when it is imported is still there for the tests of that module."""
+    yield from _kept()
+
+
+def _kept():
     every = (FunctionRegistry, WorkflowRegistry, ToolRegistry, EntityRegistry)
     for registry in every:
         registry.all()  # classes are registered when somebody looks

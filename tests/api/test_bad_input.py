@@ -469,7 +469,7 @@ async def test_bad_signals_and_answers(store):
             await client.run("body", {}, "workflow", timeout="soon")
         with pytest.raises(InvalidInputError, match="waits for no answer"):
             await client.resume(run_id, "yes")
-        with pytest.raises(InvalidInputError, match="not suspended"):
+        with pytest.raises(InvalidInputError, match="neither paused nor suspended"):
             await client.resume(run_id)
         with pytest.raises(InvalidInputError):
             await client.resume(run_id, 5)

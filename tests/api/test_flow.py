@@ -333,7 +333,7 @@ class TestRetry:
             Runtime("memory://", default_timeout_ms=0)
         with pytest.raises(ValueError, match="max_attempts"):
             Runtime("memory://", default_retries=0)
-        assert Runtime("memory://", default_backoff=BackoffPolicy())._step_defaults is not None
+        assert Runtime("memory://", default_backoff=BackoffPolicy())._defaults is not None
 
     @pytest.mark.parametrize("recovery", ["verify", "maybe", ""])
     def test_unknown_recovery(self, recovery):

@@ -260,8 +260,8 @@ async def test_an_operator_leaves_everybody_else_alone(file_store):
         await client.cancel("r-1")
         await asyncio.sleep(0.05)
     new = [row for row in rows(file_store) if row not in before]
-    assert {row[1] if len(row) == 9 else row[0] for row in new} == {"r-1"}
-    assert [row[3] for row in new if len(row) == 9] == ["RunCancelRequested"]
+    assert {row[1] if len(row) == 10 else row[0] for row in new} == {"r-1"}
+    assert [row[3] for row in new if len(row) == 10] == ["RunCancelRequested"]
     workflows()
     async with Runtime(file_store) as runtime:
         client = AsyncClient(runtime=runtime)
@@ -291,7 +291,7 @@ async def test_what_an_ended_run_owes_is_left_for_who_executes(file_store):
         assert str((await AsyncClient(runtime=operator).cancel(child)).status) == "cancelled"
         await asyncio.sleep(0.05)
     cancelled = rows(file_store)
-    assert {row[1] if len(row) == 9 else row[0] for row in cancelled if row not in before} == {
+    assert {row[1] if len(row) == 10 else row[0] for row in cancelled if row not in before} == {
         child
     }
     workflows()

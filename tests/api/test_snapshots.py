@@ -231,7 +231,9 @@ def test_a_snapshot_says_what_the_fold_says_and_is_json(history):
         one, state = at(history, version), fold(RUN, history[:version])
         assert (one.version, one.last_version) == (version, len(history))
         assert one.status == status_of(state)
-        assert (one.suspension is not None) is (one.status == "suspended")
+        # One that was paused may have been suspended before: its pause is what is told.
+        if one.status != "paused":
+            assert (one.suspension is not None) is (one.status == "suspended")
         assert one.state == state.values
         assert set(one.operations) == set(state.open)
         assert {name: len(line) for name, line in one.signals.items()} == {

@@ -91,7 +91,7 @@ async def test_a_foreign_append_makes_the_owner_read_again_and_touches_nobody_el
         mine = (await client.submit("patient", {}, "workflow")).run_id
         other = (await client.submit("patient", {}, "workflow")).run_id
         await until(lambda: runtime._bus.runs[mine].state.open)
-        await until(lambda: not runtime._bus.runs[mine].has_appends)
+        await until(lambda: runtime._bus.runs[mine].is_quiet)
         incarnation = runtime._bus.runs[mine]
         version = incarnation.state.version
         done = asyncio.get_running_loop().create_future()

@@ -61,11 +61,9 @@ def test_an_envelope_is_opened_into_its_parts(state, name):
     assert envelope == (name, clear, b"QUJD")
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=6,
-)
+LEAVES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
+LISTS = st.lists(LEAVES, max_size=3)
+JSON = LEAVES | LISTS | st.dictionaries(st.text(max_size=8), LEAVES | LISTS, max_size=3)
 
 
 @given(

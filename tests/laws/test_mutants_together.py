@@ -18,7 +18,7 @@ from tests.laws.sinks import Kitchen
 from tests.laws.test_together import deployed_everywhere, trouble
 from tests.laws.world import run
 
-from agnt5 import EntityRegistry, batch_calls, child_calls, recorded, saga, scopes
+from agnt5 import EntityRegistry, batch_calls, recorded, saga, scopes
 from agnt5.actors.attributes import Attributes
 from agnt5.actors.entity import EntityActor
 from agnt5.actors.images import Arguments
@@ -118,7 +118,7 @@ def a_child_is_reported_again(patch: Any) -> None:
 
 def a_child_has_another_id_each_time(patch: Any) -> None:
     """Its id does not follow from the call."""
-    patch.setattr(child_calls, "child_run_id", lambda run, key: f"{run}.{random.random()}")
+    patch.setattr(children, "child_run_id", lambda run, key: f"{run}.{random.random()}")
 
 
 def children_are_forgotten(patch: Any) -> None:
