@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -9,6 +11,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from tests.telemetry.tools import Spans, new_spans
 
 from agnt5 import EntityRegistry, FunctionRegistry, ToolRegistry, WorkflowRegistry
+from agnt5.telemetry import gauges, house, meters
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,10 @@ def spans(monkeypatch) -> Spans:
 def reader(monkeypatch):
     """What is told to a meter provider."""
     found = InMemoryMetricReader()
+    # The runtime of a `Client` stays open until its process ends, also one of an earlier test.
+    houses: WeakSet[gauges.Gauges] = WeakSet()
+    for module in (gauges, house, meters):
+        monkeypatch.setattr(module, "open_houses", houses)
     provider = MeterProvider([found])
     monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
     yield found

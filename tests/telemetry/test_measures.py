@@ -12,7 +12,7 @@ from tests.telemetry.tools import metric
 from agnt5 import AsyncClient, FunctionContext, Queue, Runtime, WorkflowContext, function, workflow
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import StoreError
-from agnt5.telemetry.gauges import open_houses
+from agnt5.telemetry import gauges
 
 
 async def test_runs_steps_and_waits_are_counted_by_how_they_ended(reader):
@@ -106,7 +106,7 @@ async def test_what_is_there_can_be_looked_up_from_another_thread(reader):
             await client.wait_for_result(run.run_id)
         await client.cancel(waiting.run_id)
     assert metric(reader, "agnt5.runs.active") == {}
-    assert list(open_houses) == []
+    assert list(gauges.open_houses) == []
 
 
 async def test_appends_that_the_store_refuses_are_counted(reader):
