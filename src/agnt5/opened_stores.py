@@ -1,4 +1,4 @@
-"""Stores that are opened without a runtime: to look at them, to move runs, to care for them."""
+"""Stores that are opened: by a runtime, or without one, to move runs and to care for them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,31 @@ from agnt5.events.log import EventLog
 from agnt5.events.stores import ask_store, encrypted, open_store
 from agnt5.keyring import Keyring
 from agnt5.maintenance import rebuild_log_index
-from agnt5.runtime_privacy import privacy_of
+from agnt5.runtime_privacy import Privacy, privacy_of
 from agnt5.store_address import store_url
 
 if TYPE_CHECKING:
     from agnt5.events.query import Cell, SqlAnswer
+
+
+def open_private(
+    url: str,
+    secrets: Privacy,
+    now: int,
+    *,
+    durability: str = "full",
+    readonly: bool = False,
+    create: bool = True,
+) -> EventLog:
+    """Open the store of an address with its keys and its chain; not at all, if they do not fit."""
+    log = open_store(
+        url, durability=durability, readonly=readonly, create=create, chain=secrets.chain
+    )
+    try:
+        return encrypted(log, secrets.keyring, now)
+    except BaseException:
+        log.close()
+        raise
 
 
 def open_log(
@@ -36,13 +56,9 @@ def open_log(
     Raises:
         StoreError: When it is in use, is not there, or cannot be read or written.
     """
-    keyring = privacy_of(encryption, None).keyring
-    log = open_store(store_url(store), readonly=readonly, create=create)
-    try:
-        return encrypted(log, keyring, SystemClock().now())
-    except BaseException:
-        log.close()
-        raise
+    secrets = privacy_of(encryption, None)
+    now = SystemClock().now()
+    return open_private(store_url(store), secrets, now, readonly=readonly, create=create)
 
 
 def ask_sql(

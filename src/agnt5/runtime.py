@@ -26,13 +26,14 @@ from agnt5.crossing import ask_from_afar
 from agnt5.desks import Desks, sweeps_of
 from agnt5.entity_desk import DESK, RuntimeDesk
 from agnt5.events.log import EventLog
-from agnt5.events.stores import beside_memory, encrypted, open_store
+from agnt5.events.stores import beside_memory, encrypted
 from agnt5.exceptions import ConfigurationError, RuntimeClosedError
 from agnt5.flow import Queue
 from agnt5.function_context import enter_runtime
 from agnt5.ingress import Ingress
 from agnt5.keyring import Keyring
 from agnt5.limits import Limits
+from agnt5.opened_stores import open_private
 from agnt5.policies import Backoff, Retries, retry_policy
 from agnt5.run_streams import RunStreams
 from agnt5.runs import Runs
@@ -186,7 +187,10 @@ class Runtime(Desks):
             raise RuntimeClosedError(msg)
         log = self._log
         if log is None:
-            log = await asyncio.to_thread(self._open_store)
+            now, durability = self._clock.now(), self.settings.durability
+            log = await asyncio.to_thread(
+                open_private, self.store, self._secrets, now, durability=durability
+            )
         elif (chain := self._secrets.chain) is not None and chain.begins:
             raise ConfigurationError("chain is for a store that the runtime opens by its address")
         else:
@@ -204,15 +208,6 @@ class Runtime(Desks):
             raise
         if self._bus.executes:
             open_runtimes.append(self)
-
-    def _open_store(self) -> EventLog:
-        secrets = self._secrets
-        log = open_store(self.store, durability=self.settings.durability, chain=secrets.chain)
-        try:
-            return encrypted(log, secrets.keyring, self._clock.now())
-        except BaseException:
-            log.close()
-            raise
 
     def _open_bus(self, log: EventLog) -> Bus:
         settings = self.settings
