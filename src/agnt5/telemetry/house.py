@@ -98,7 +98,8 @@ class Telemetry:
             return
         meters = _meters()
         if meters is not None:
-            if isinstance(fact, f.RunQueued):
+            if isinstance(fact, f.RunQueued | f.RunForked | f.RunContinued):
+                # Whatever a run continues as is accepted with its last fact.
                 meters.accepted(queued.component, queued.kind)
             elif isinstance(fact, f.RunStarted):
                 meters.started(queued.component, queued.kind, at - run.began_at)
