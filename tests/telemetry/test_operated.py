@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 from opentelemetry import trace
 from tests.telemetry.tools import metric, repeated
 
-from agnt5 import AsyncClient, Client, Runtime, WorkflowContext, function, workflow
+from agnt5 import AsyncClient, Client, FunctionContext, Runtime, WorkflowContext, function, workflow
 from agnt5.events.traces import span_id_of, trace_id_of
 
 pytestmark = pytest.mark.usefixtures("spans")
@@ -236,3 +237,54 @@ async def test_a_run_that_is_paused_says_so_and_what_is_under_way_is_told(spans,
     attempt = spans.one("attempt slow")
     assert "agnt5.attempt.began_again" not in attempt.attributes
     assert not repeated(spans)
+
+
+async def test_a_line_is_logged_once_whatever_is_paused_parked_forked_or_goes_on(caplog):
+    caplog.set_level("INFO", "agnt5")
+
+    @function
+    async def add(ctx: FunctionContext) -> int:
+        ctx.logger.info("in the step")
+        return 1
+
+    @workflow
+    async def order(ctx: WorkflowContext, n: int = 0) -> int:
+        ctx.logger.info("begins")
+        await ctx.step(add)
+        ctx.logger.info("waits")
+        await ctx.wait_for_signal("go")
+        ctx.logger.info("goes on")
+        return n or ctx.continue_as_new(1)
+
+    async with Runtime("memory://", park_after=0):
+        client = AsyncClient()
+        await client.submit("order", {}, "workflow", run_id="r1")
+        while (await client.get_events("r1")).items[-1].event_type != "run.parked":
+            await asyncio.sleep(0.001)
+        await client.pause("r1")
+        await client.resume("r1")
+        with in_span("operating"):
+            forked = await client.fork("r1", new_run_id="copy")
+        await client.signal("r1", "go")
+        await client.signal("copy", "go")
+        ends = []
+        for run_id in ("r1", "copy"):
+            while (await client.get_status(run_id)).successor is None:
+                await asyncio.sleep(0.001)
+            ends.append((await client.get_status(run_id)).successor)
+        for run_id in ends:
+            await client.signal(run_id, "go")
+            assert (await client.wait_for_result(run_id)).output == 1
+        statuses = [await client.get_status(run_id) for run_id in ("r1", "copy", *ends)]
+    lines = Counter(
+        (r.getMessage(), r.agnt5["run_id"]) for r in caplog.records if "agnt5" in vars(r)
+    )
+    whole = ("begins", "in the step", "waits", "goes on")
+    assert lines == Counter(
+        [(line, run_id) for run_id in ("r1", *ends) for line in whole] + [("goes on", "copy")]
+    )
+    traces = {
+        (r.agnt5["run_id"], r.agnt5["trace_id"]) for r in caplog.records if "agnt5" in vars(r)
+    }
+    assert traces == {(status.run_id, status.trace_id) for status in statuses}
+    assert statuses[1].trace_id == statuses[3].trace_id == forked.trace_id
