@@ -17,7 +17,7 @@ from agnt5.contracts.patterns import State
 from agnt5.events.codec import decode_fact
 from agnt5.events.index import NO_RUN
 from agnt5.events.log import Append, EventLog, StoredFact
-from agnt5.events.run.facts import RunParked, RunQueued, RunSuspended, Terminal
+from agnt5.events.run.facts import RunParked, RunPaused, RunQueued, RunSuspended, Terminal
 from agnt5.exceptions import ConfigurationError
 
 logger = logging.getLogger("agnt5.contracts")
@@ -113,7 +113,7 @@ class ContractWatch:
             self._step(run, event)
             if isinstance(fact, Terminal):
                 self._end(run, event)
-        if isinstance(fact, Terminal | RunParked | RunSuspended | RunQueued):
+        if isinstance(fact, Terminal | RunParked | RunSuspended | RunPaused | RunQueued):
             # A run that only waits, for whatever, costs no memory: it is read when it goes on.
             del self._runs[append.stream]
 
@@ -145,8 +145,8 @@ class ContractWatch:
             # What was violated then was told then.
             self._step(run, run.observer.see(decode_fact(row), row.at), silent=True)
         waiting, run.waiting = run.waiting or [], None
-        for append in waiting:
-            self._feed(append, run)
+        # As if they came now: one of them may have it forgotten, and the next read again.
+        self.hear(waiting)
 
     def _step(self, run: _Run, event: ContractEvent, *, silent: bool = False) -> None:
         for place, state in list(run.states.items()):

@@ -37,6 +37,7 @@ from agnt5.replay_reports import ReplayReport
 from agnt5.replaying import replay_facts
 from agnt5.responses import RunStatus, StatusResponse, SubmitResponse
 from agnt5.runs import Runs
+from agnt5.telemetry.current import calling
 from agnt5.types import ComponentKind
 
 _PAGE = 200
@@ -219,6 +220,7 @@ class Operating:
         elif changes.version is not None:
             self._component(queued, version)
         changed = given is not None and encoded != queued.input
+        caller = calling()
         wish = ForkWish(
             run_id=changes.run_id or bus.ids.run_id(),
             at=point.at,
@@ -229,6 +231,8 @@ class Operating:
             left_out=point.left_out,
             fresh=point.fresh,
             reason=changes.reason,
+            traceparent=caller.traceparent,
+            tracestate=caller.tracestate,
         )
         return await self._runs.look(fork, run_id, history, wish, bus.clock.now())
 
@@ -263,8 +267,8 @@ class Operating:
             raise error
         if not bus.closing:
             bus.wake(run_id)
-        created = when(made.state.created_at)
-        return SubmitResponse(run_id, 202, RunStatus.QUEUED, None, queued.component, created)
+        created, trace_id = when(made.state.created_at), made.state.trace_id
+        return SubmitResponse(run_id, 202, RunStatus.QUEUED, trace_id, queued.component, created)
 
     async def _preview(
         self, run_id: str, history: TimedFacts, point: RetryPoint, changes: Changes

@@ -102,3 +102,19 @@ def test_an_append_that_has_failed_is_nothing_that_happened():
 
     asyncio.run(hear())
     assert told == []
+
+
+async def test_what_waits_for_its_beginning_may_have_parked_the_run_meanwhile(caplog):
+    facts = [
+        (f.RunQueued(component="order", kind="workflow", input=None), 1),
+        (f.TimerScheduled(key=":sleep#0", due_at=9), 2),
+        (f.TimerFired(key=":sleep#0"), 3),
+        (f.RunCompleted(), 4),
+    ]
+    found = appends(facts, [1, 1, 1], [False, True])
+    watch = ContractWatch([contract(("never", ("is", "a")))])
+    watch.open(written(found))
+    watch.hear(found[1:])
+    while watch._runs:
+        await asyncio.sleep(0.001)
+    assert caplog.messages == []

@@ -14,6 +14,7 @@ from tests.laws.world import RUN, play, run
 from agnt5.events.codec import decode_history, encode_fact
 from agnt5.events.log import Append, Chain
 from agnt5.events.run import facts as f
+from agnt5.events.run.forking import ForkWish, fork
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import StoreError
 from agnt5.telemetry.feed import Feed
@@ -111,7 +112,29 @@ def decode(append: Append) -> History:
 
 @given(small_programs(12))
 def test_the_spans_of_a_run_are_a_tree_in_which_nothing_is_left_open(program):
-    spans = spans_of(run(play(program)).disk.history(RUN))
+    check_tree(spans_of(run(play(program)).disk.history(RUN)))
+
+
+@given(small_programs(12), st.data())
+def test_a_fork_at_any_event_tells_what_happened_since_and_nothing_of_its_origin(program, data):
+    history = run(play(program)).disk.history(RUN)
+    now = history[-1][1]
+    at = data.draw(st.integers(1, len(history)))
+    made = fork("origin", history, ForkWish(RUN, at, "origin", None), now)
+    (copied,) = appends(made.facts, [], [])
+    copied.imported = True
+    later = now - history[made.kept - 1][1]
+    rest = [(fact, at + later) for fact, at in history[made.kept :]]
+    raw = [encode_fact(fact, at, f"r{n}") for n, (fact, at) in enumerate(rest)]
+    following = Append(RUN, len(made.facts), raw, (), Chain(), lambda _: None)
+    spans = asyncio.run(told([copied, following], set(), set()))
+    check_tree(spans)
+    assert all(span.began_at >= now for span in spans)
+    assert not any("agnt5.attempt.began_again" in span.attributes for span in spans)
+    assert [link.why for link in spans[-1].links] == ["fork"]
+
+
+def check_tree(spans: list[SpanRecord]) -> None:
     by_id = {span.span_id: span for span in spans}
     assert len(by_id) == len(spans), "every span has an id of its own"
     roots = [span for span in spans if span.parent_id is None]

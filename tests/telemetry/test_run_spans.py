@@ -18,6 +18,8 @@ STARTED = f.RunStarted(definition="d")
 ENDED = f.RunCompleted(output="secret")
 ERROR = {"type": "builtins:KeyError", "message": "'sku'", "traceback": "line 1"}
 KEY = ":charge#0"
+OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+FORKED = f.RunForked(origin="origin", at=1, kept_identity="r", identity="r")
 
 
 def spans_of(*facts: f.RunFact, begin_again_after: int | None = None) -> list[SpanRecord]:
@@ -255,14 +257,69 @@ def test_an_error_of_any_shape_is_told(recorded):
     assert error_of(recorded).type in {"Exception", "a.B"}
 
 
-def test_a_fork_and_a_run_that_continues_another_are_linked_to_that():
-    queued = f.RunQueued(component="w", kind="workflow", input=None, continues="before")
-    forked = f.RunForked(origin="origin", at=1, kept_identity="r", identity="r")
+@pytest.mark.parametrize("caller", [None, GOOD])
+@pytest.mark.parametrize("callers_of_origin", [None, OTHER])
+def test_a_fork_and_a_run_that_continues_another_are_linked_to_that(caller, callers_of_origin):
+    queued = QUEUED.model_copy(update={"traceparent": caller, "continues": "before"})
+    forked = FORKED.model_copy(update={"origin_traceparent": callers_of_origin})
     follower = RunSpans("r1")
-    assert not [*follower.see(queued, 1), *follower.see(forked, 2)]
-    (run,) = follower.see(f.RunContinued(successor="next", input=None), 3)
-    assert [(link.why, link.to.trace_id) for link in run.links] == [
-        ("continues", trace_id_of("before", None)),
-        ("fork", trace_id_of("origin", None)),
+    assert not follower.see(queued, 1)
+    (run,) = follower.see(f.RunContinued(successor="next", input=None), 2)
+    assert [(link.why, link.to.trace_id, link.to.span_id) for link in run.links] == [
+        ("continues", trace_id_of("before", caller), span_id_of("before"))
     ]
     assert run.outcome == "completed"
+    follower = RunSpans("r1")
+    assert not [*follower.see(queued, 1), *follower.see(forked, 2)]
+    (run,) = follower.see(ENDED, 3)
+    assert [(link.why, link.to.trace_id, link.to.span_id) for link in run.links] == [
+        ("fork", trace_id_of("origin", callers_of_origin), span_id_of("origin"))
+    ]
+
+
+def test_what_a_fork_has_copied_lies_before_its_span():
+    failed = f.StepAttemptFailed(key=KEY, attempt=0, error=ERROR, retry_at=3)
+    spans = spans_of(
+        f.RunCancelRequested(traceparent=GOOD),
+        scheduled(),
+        failed,
+        FORKED,
+        f.StepStarted(key=KEY, attempt=1),
+        f.StepCompleted(key=KEY),
+        ENDED,
+    )[1:]
+    assert told(spans) == [
+        ("attempt charge", "completed", 7, 8),
+        ("step charge", "completed", 6, 8),
+        ("workflow order", "completed", 6, 9),
+    ]
+    assert [link.why for span in spans for link in span.links] == ["fork"]
+    assert spans[-1].events == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "began_again"),
+    [
+        # Nothing of it was ever under way in the fork.
+        ([FORKED], False),
+        ([FORKED, f.SignalReceived(signal_id="s", name="go", payload=None)], False),
+        # What was under way when it was paused may have ended, or a crash may have cut it short.
+        ([f.RunPaused()], True),
+        ([f.RunPaused(), f.RunCancelRequested()], True),
+        ([f.RunSuspended(reason="limit", report="", definition="")], False),
+    ],
+)
+def test_what_lay_still_when_a_process_ended_has_not_begun_again(facts, began_again):
+    n = 3 + len(facts)
+    spans = spans_of(scheduled(), *facts, f.StepCompleted(key=KEY), begin_again_after=n)
+    assert spans[0].attributes.get("agnt5.attempt.began_again", False) is began_again
+
+
+def test_a_paused_run_is_forgotten_when_nothing_is_under_way_any_more():
+    follower, facts = RunSpans("r1"), [QUEUED, STARTED, scheduled(), f.RunPaused()]
+    facts += [f.StepCompleted(key=KEY), f.RunResumed(definition="d")]
+    forgotten = []
+    for at, fact in enumerate(facts):
+        follower.see(fact, at)
+        forgotten.append(follower.may_be_forgotten(fact))
+    assert forgotten == [True, False, False, False, True, False]

@@ -385,40 +385,6 @@ async def test_a_provider_that_is_set_later_is_told_from_then_on(monkeypatch):
     assert "agnt5.attempt.began_again" not in found.one("attempt add").attributes
 
 
-async def test_a_processor_that_fails_touches_no_run(spans, caplog):
-    class Broken:
-        def on_start(self, span, parent_context=None):
-            raise OSError("collector on fire")
-
-    @function
-    async def add() -> int:
-        return 1
-
-    spans.provider._active_span_processor._span_processors = (Broken(),)
-    async with Runtime("memory://"):
-        response = await AsyncClient().run("add", {})
-    assert response.output == 1
-    assert "span attempt add of run" in caplog.text
-
-
-async def test_a_provider_whose_ids_cannot_be_chosen_is_told_of_and_left_alone(monkeypatch, caplog):
-    class Other(trace.TracerProvider):
-        def get_tracer(self, *args, **kwargs):
-            return type("OtherTracer", (), {})()
-
-    other = Other()
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: other)
-
-    @function
-    async def add() -> int:
-        return 1
-
-    async with Runtime("memory://"):
-        for _ in range(3):
-            assert (await AsyncClient().run("add", {})).output == 1
-    assert caplog.text.count("whose ids cannot be chosen") == 1
-
-
 async def test_a_run_that_is_imported_was_told_of_where_it_ran(spans, tmp_path):
     @function
     async def add() -> int:

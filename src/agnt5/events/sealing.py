@@ -52,6 +52,7 @@ CLEAR: dict[str, frozenset[str]] = {
         "RunPaused": (),
         "RunForked": {
             *("origin", "at", "kept_identity", "identity", "input_changed", "children", "again"),
+            "origin_traceparent",
         },
         "RunContinued": {"successor", "version_label"},
         "MarkerRecorded": {"key"},

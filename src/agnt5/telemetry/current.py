@@ -25,6 +25,7 @@ class Caller:
 
 
 NOBODY = Caller()
+TRACE_API = "opentelemetry.trace"
 
 _carried: ContextVar[Caller | None] = ContextVar("agnt5_caller", default=None)
 """Of a question that came from another thread, or in a request: the span of whoever asks."""
@@ -32,7 +33,7 @@ _carried: ContextVar[Caller | None] = ContextVar("agnt5_caller", default=None)
 
 def has_opentelemetry() -> bool:
     """Whether the program has imported OpenTelemetry: without it there can be no provider."""
-    return "opentelemetry.trace" in sys.modules
+    return TRACE_API in sys.modules
 
 
 def calling() -> Caller:

@@ -58,8 +58,10 @@ class Feed:
                 way and was never heard of was then begun by another process, which is gone.
         """
         for append in settled:
-            is_run = append.facts and not append.stream.startswith(NO_RUN) and not append.imported
+            is_run = append.facts and not append.stream.startswith(NO_RUN)
             if append.error is not None or not is_run or self._log is None:
+                continue
+            if append.imported and append.facts[-1].topic != f.RunForked.topic:
                 continue
             try:
                 self._take(append, self._log, since_opening=since_opening)
@@ -95,14 +97,18 @@ class Feed:
             self._feed(append, run)
 
     def _feed(self, append: Append, run: _Followed) -> None:
-        fact = None
-        for n, raw in enumerate(append.facts, start=append.after + 1):
-            row = StoredFact(append.stream, n, 0, raw.topic, raw.state, raw.at, raw.event_id)
+        last = len(append.facts) - 1
+        for n, raw in enumerate(append.facts):
+            row = StoredFact(
+                append.stream, append.after + n + 1, 0, raw.topic, raw.state, raw.at, raw.event_id
+            )
             fact = decode_fact(row)
-            self._told(run.spans, fact, raw.at, run.spans.see(fact, raw.at))
-        if isinstance(fact, f.Terminal | f.RunParked | f.RunSuspended | f.RunPaused | f.RunQueued):
-            # A run that only waits, for whatever, costs no memory: it is read when it goes on.
-            self._runs.pop(append.stream, None)
+            ended = run.spans.see(fact, raw.at)
+            if n == last or not append.imported:  # what a fork has copied was told of its origin
+                self._told(run.spans, fact, raw.at, ended)
+            if n == last and run.spans.may_be_forgotten(fact):
+                # A run that only waits, for whatever, costs no memory: it is read when it goes on.
+                self._runs.pop(append.stream, None)
 
     def _read(
         self, run_id: str, upto: int, run: _Followed, log: EventLog, *, since_opening: bool

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from weakref import WeakSet
 
 from agnt5.actors.bus import Bus
-from agnt5.events.run.state import Phase, is_waiting
+from agnt5.events.run.state import is_waiting
 
 Measured = tuple[int, dict[str, str]]
 """A number, and the attributes of what it is the number of."""
@@ -20,13 +20,13 @@ class Gauges:
         self._bus = bus
 
     def runs(self) -> Iterable[Measured]:
-        """Runs in memory, by state: ``running``, ``waiting`` or ``queued``."""
+        """Runs in memory that do not stand still: ``running``, ``waiting`` or ``queued``."""
         found = Counter({"running": 0, "waiting": 0, "queued": 0})
         for actor in list(self._bus.runs.values()):
             state = actor.state
-            if state.phase is Phase.QUEUED:
+            if state.may_start:
                 found["queued"] += 1
-            elif state.phase is Phase.RUNNING:
+            elif state.is_running:
                 found["waiting" if not state.busy and is_waiting(state) else "running"] += 1
         return [(number, {"agnt5.state": name}) for name, number in found.items()]
 

@@ -20,7 +20,7 @@ from agnt5.actors.tracing import TRACING
 from agnt5.events.log import Append, EventLog
 from agnt5.events.run import facts as f
 from agnt5.events.traces import span_id_of
-from agnt5.telemetry.current import has_opentelemetry, leave
+from agnt5.telemetry.current import TRACE_API, leave
 from agnt5.telemetry.gauges import Gauges, open_houses
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ logger = logging.getLogger("agnt5.telemetry")
 
 _PATIENCE_S = 5.0
 """How long a closing house waits for what it reads again of its runs."""
+
+_UNMEASURED = "agnt5 could not measure something"
+"""Readers, views and exemplars are code of users, as samplers and processors are."""
 
 _entered: ContextVar[RunTrace | None] = ContextVar("agnt5_run_trace", default=None)
 """Of the run whose body calls."""
@@ -79,7 +82,10 @@ class Telemetry:
                 self._feed.forget()
             return
         if meters is not None:
-            meters.appended(settled, self._clock.now())
+            try:
+                meters.appended(settled, self._clock.now())
+            except Exception:
+                logger.exception(_UNMEASURED)
         feed = self._feed or self._open_feed()
         if feed is not None:
             feed.hear(settled, since_opening=self._since_opening)
@@ -98,7 +104,8 @@ class Telemetry:
             return
         meters = _meters()
         if meters is not None:
-            if isinstance(fact, f.RunQueued):
+            if isinstance(fact, f.RunQueued | f.RunForked | f.RunContinued):
+                # Whatever a run continues as is accepted with its last fact.
                 meters.accepted(queued.component, queued.kind)
             elif isinstance(fact, f.RunStarted):
                 meters.started(queued.component, queued.kind, at - run.began_at)
@@ -111,7 +118,6 @@ class Telemetry:
                 try:
                     tracer.tell(place, record)
                 except Exception:
-                    # Samplers and processors are code of users.
                     logger.exception("span %s of run %s was not told", record.name, run.run_id)
 
     # What is executed asks for its span.
@@ -151,11 +157,14 @@ class Telemetry:
         """A replay has come to its end."""
         meters = _meters()
         if meters is not None:
-            meters.replayed(seconds)
+            try:
+                meters.replayed(seconds)
+            except Exception:
+                logger.exception(_UNMEASURED)
 
 
 def _tracer() -> Tracer | None:
-    if not has_opentelemetry():
+    if TRACE_API not in sys.modules:  # what has_opentelemetry asks, once for every attempt
         return None
     from agnt5.telemetry.tracer import tracer_now  # noqa: PLC0415 - see the module docstring
 

@@ -6,6 +6,7 @@ metrics, on its own thread, whenever it wants them; nobody else pays for them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from opentelemetry import metrics
@@ -15,6 +16,8 @@ from agnt5.events.log import Append
 from agnt5.telemetry import spans as s
 from agnt5.telemetry.gauges import Gauges, Measured, open_houses
 from agnt5.telemetry.spans import SCOPE, SpanRecord
+
+logger = logging.getLogger("agnt5.telemetry")
 
 _SECONDS = (
     0.001,
@@ -138,6 +141,15 @@ def meters_now() -> Meters | None:
     global _known  # noqa: PLW0603 - the provider is one of the whole process, too
     provider = metrics.get_meter_provider()
     if provider is not _known[0]:
-        is_set = not type(provider).__module__.startswith(metrics.__name__)
-        _known = (provider, Meters(provider) if is_set else None)
+        _known = (provider, _meters_of(provider))
     return _known[1]
+
+
+def _meters_of(provider: metrics.MeterProvider) -> Meters | None:
+    if type(provider).__module__.startswith(metrics.__name__):
+        return None  # the API's own stand-ins, which tell nobody
+    try:
+        return Meters(provider)
+    except Exception:
+        logger.exception("the provider %r gives no meter, so that agnt5 tells it nothing", provider)
+        return None

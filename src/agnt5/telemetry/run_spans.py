@@ -16,6 +16,10 @@ RETRIED, ABANDONED, LOST, TIMED_OUT = "retried", "abandoned", "lost", "timed_out
 _LOST = SpanError(
     "agnt5.exceptions.UnknownOutcomeError", "the process ended while this attempt was under way"
 )
+_RESTS = f.RunQueued | f.RunParked | f.RunSuspended | f.RunForked
+"""After these no attempt is under way."""
+_LETTERS = f.SignalReceived | f.UserReplied | f.UpdateReceived | f.RunCancelRequested
+"""These come whether anything is under way or not."""
 
 
 @dataclass(slots=True)
@@ -56,16 +60,17 @@ class RunSpans:
         self._senders: dict[str, str | None] = {}
         """Of signals that no call has consumed: the span in which they were sent."""
         self._rests = True
-        """The last fact says that nothing is under way."""
+        """A fact says that nothing is under way, and none since that something is again."""
+        self._is_paused = False
 
     def see(self, fact: f.RunFact, at: int) -> Sequence[SpanRecord]:
         """The spans that this fact ends."""
         self.version += 1
-        self._rests = isinstance(fact, f.RunQueued | f.RunParked | f.RunSuspended | f.RunPaused)
+        if not isinstance(fact, _LETTERS):
+            self._rests = isinstance(fact, _RESTS)
         match fact:
             case f.RunQueued():
-                self.queued, self.began_at = fact, at
-                self._link(fact.continues, "continues")
+                self._accept(fact, at)
             case f.StepScheduled():
                 self._begin_step(fact, at)
             case f.StepStarted():
@@ -84,7 +89,7 @@ class RunSpans:
                 return self._see_wait(fact, at)
         return ()
 
-    def _see_wait(self, fact: f.RunFact, at: int) -> Sequence[SpanRecord]:  # noqa: C901 - as above
+    def _see_wait(self, fact: f.RunFact, at: int) -> Sequence[SpanRecord]:
         match fact:
             case f.TimerScheduled():
                 name = name_of(fact.key) or "timer"
@@ -93,20 +98,26 @@ class RunSpans:
                 self._begin(s.SIGNAL, fact.key, at, fact.name, fact.line, fact.due_at)
             case f.SignalReceived():
                 self._senders[fact.signal_id] = fact.traceparent
-            case f.SignalConsumed():
-                return self._end(fact.key, at, COMPLETED, self._senders.pop(fact.signal_id, None))
             case f.UserInputRequested():
                 return self._ask(fact, at)
-            case f.UserReplied():
-                return self._end(fact.key, at, COMPLETED, fact.traceparent)
             case f.ChildStarted():
                 self._begin(s.CHILD, fact.key, at, fact.component, fact.line)
                 self._open[fact.key].attributes["agnt5.child.run.id"] = fact.child_run_id
+            case f.UpdateReceived():
+                self._begin_update(fact, at)
+            case _:
+                return self._see_end_of_wait(fact, at)
+        return ()
+
+    def _see_end_of_wait(self, fact: f.RunFact, at: int) -> Sequence[SpanRecord]:
+        match fact:
+            case f.SignalConsumed():
+                return self._end(fact.key, at, COMPLETED, self._senders.pop(fact.signal_id, None))
+            case f.UserReplied():
+                return self._end(fact.key, at, COMPLETED, fact.traceparent)
             case f.ChildFinished():
                 error = None if fact.status != FAILED else s.error_of(fact.error)
                 return self._end(fact.key, at, fact.status, error=error)
-            case f.UpdateReceived():
-                self._begin_update(fact, at)
             case f.UpdateAnswered():
                 error = None if fact.error is None else s.error_of(fact.error)
                 outcome = COMPLETED if error is None else FAILED
@@ -117,18 +128,36 @@ class RunSpans:
                 return self._end(fact.key, at, TIMED_OUT)
             case _:
                 self._note(fact, at)
-        return ()
+                return ()
 
     def begin_again(self) -> None:
         """Another process goes on from here: what was under way was cut short, and is run again."""
-        if self._rests:
-            return
+        if not self._rests:
+            for attempt in self._under_way():
+                attempt.began_again = True
+
+    def may_be_forgotten(self, last: f.RunFact) -> bool:
+        """Whether nothing will be told of the run for long after this, its last fact."""
+        if isinstance(last, f.Terminal | _RESTS):
+            return True
+        # What was under way when it was paused may still end.
+        return self._is_paused and not self._under_way()
+
+    def _under_way(self) -> list[_Attempt]:
         only_wait = {outer for key in self._open for outer in enclosing_keys(key)}
-        for each in self._open.values():
-            if each.attempt is not None and each.key not in only_wait:
-                each.attempt.began_again = True
+        return [
+            each.attempt
+            for each in self._open.values()
+            if each.attempt is not None and each.key not in only_wait
+        ]
 
     # Beginnings.
+
+    def _accept(self, fact: f.RunQueued, at: int) -> None:
+        self.queued, self.began_at = fact, at
+        if fact.continues is not None:
+            # Both were started in the same span, if in any.
+            self._links.append(_to_run(fact.continues, fact.traceparent, "continues"))
 
     def _begin(
         self,
@@ -291,23 +320,32 @@ class RunSpans:
             case f.RunStarted():
                 self._events.append(SpanEvent("started", at))
             case f.RunForked():
-                self._link(fact.origin, "fork")
+                self._fork(fact, at)
             case f.RunCancelRequested():
                 self._links += _sender(fact.traceparent)
                 self._events.append(SpanEvent("cancel_requested", at))
             case f.RunSuspended():
                 self._events.append(SpanEvent("suspended", at, {"agnt5.reason": fact.reason}))
+            case f.RunPaused():
+                self._is_paused = True
+                self._events.append(SpanEvent("paused", at))
             case f.RunResumed():
+                self._is_paused = False
                 self._events.append(SpanEvent("resumed", at))
             case _:
                 pass
 
-    def _link(self, run_id: str | None, why: str) -> None:
-        if run_id is not None:
-            # It was accepted as this one was: in the same trace, or in its own.
-            trace_id = trace_id_of(run_id, self.queued.traceparent if self.queued else None)
-            place = TraceParent(trace_id, span_id_of(run_id), sampled=True)
-            self._links.append(SpanLink(place, why))
+    def _fork(self, fact: f.RunForked, at: int) -> None:
+        """What was copied was told where it happened. What is open is the fork's from here on."""
+        self.began_at, self._is_paused = at, False
+        self._events = []
+        self._links = [_to_run(fact.origin, fact.origin_traceparent, "fork")]
+        for each in self._open.values():
+            each.began_at = at
+            if each.kind == s.STEP:
+                each.links = []  # to attempts of the origin
+            if each.attempt is not None:
+                each.attempt.began_at = at
 
     def _place(self, span_id: str) -> TraceParent:
         traceparent = self.queued.traceparent if self.queued else None
@@ -335,6 +373,11 @@ def run_attributes(run_id: str, queued: f.RunQueued) -> dict[str, Attribute]:
     if isinstance(trigger, str):
         given["agnt5.trigger"] = trigger
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _to_run(run_id: str, traceparent: str | None, why: str) -> SpanLink:
+    place = TraceParent(trace_id_of(run_id, traceparent), span_id_of(run_id), sampled=True)
+    return SpanLink(place, why)
 
 
 def _sender(traceparent: str | None) -> tuple[SpanLink, ...]:

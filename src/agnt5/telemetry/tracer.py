@@ -92,15 +92,19 @@ class Tracer:
         """
         caller = _remote(read_traceparent(queued.traceparent), queued.tracestate)
         trace_id = int(trace_id_of(run_id, queued.traceparent), 16)
-        result = self._tracer.sampler.should_sample(
-            _within(caller),
-            trace_id,
-            run_name(queued),
-            trace.SpanKind.INTERNAL,
-            run_attributes(run_id, queued),
-            (),
-        )
-        flag = trace.TraceFlags.SAMPLED if result.decision.is_sampled() else 0
+        try:
+            result = self._tracer.sampler.should_sample(
+                _within(caller),
+                trace_id,
+                run_name(queued),
+                trace.SpanKind.INTERNAL,
+                run_attributes(run_id, queued),
+                (),
+            )
+            flag = trace.TraceFlags.SAMPLED if result.decision.is_sampled() else 0
+        except Exception:
+            logger.exception("the sampler has failed: of run %s nothing is told now", run_id)
+            flag = 0
         return RunTrace(run_id, trace_id, trace.TraceFlags(flag), caller)
 
     def enter(self, run: RunTrace, span_id: str) -> None:
@@ -206,7 +210,13 @@ def tracer_now() -> Tracer | None:
 def _tracer_of(provider: trace.TracerProvider) -> Tracer | None:
     if type(provider).__module__ == trace.__name__:
         return None  # the API's own stand-ins, which tell nobody
-    tracer = provider.get_tracer(SCOPE)
+    try:
+        tracer = provider.get_tracer(SCOPE)
+    except Exception:
+        logger.exception(
+            "the provider %r gives no tracer, so that agnt5 tells it nothing", provider
+        )
+        return None
     if isinstance(tracer, trace.NoOpTracer):
         return None
     if not hasattr(tracer, "id_generator") or not hasattr(tracer, "sampler"):

@@ -38,6 +38,9 @@ class ForkWish:
     fresh: Collection[str] = ()
     """Steps that stay asked for, and whose attempts are counted anew."""
     reason: str | None = None
+    traceparent: str | None = None
+    """The span in which it is wanted, as W3C Trace Context writes it."""
+    tracestate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ def fork(origin: str, history: TimedFacts, wish: ForkWish, now: int) -> Fork:
     }
     forked = f.RunForked(
         origin=origin,
+        origin_traceparent=there.queued.traceparent if there.queued else None,
         at=kept,
         kept_identity=before,
         identity=identity if wish.identity == "origin" else wish.run_id,
@@ -186,6 +190,8 @@ def _own(fact: f.RunFact, wish: ForkWish, renamed: dict[str, str]) -> f.RunFact:
                     "replaces_duplicate": None,
                     "version_label": wish.version_label,
                     "origin": origin or None,
+                    "traceparent": wish.traceparent,
+                    "tracestate": wish.tracestate,
                 }
             )
         case f.ChildStarted() if fact.key in renamed:

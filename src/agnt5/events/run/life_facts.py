@@ -115,6 +115,8 @@ class RunForked(Fact):
 
     origin: str
     """The run that it was copied from."""
+    origin_traceparent: str | None = None
+    """The span in which that one was started; the fork belongs to the span of whoever forked it."""
     at: int
     """The version of the origin up to which its facts were kept."""
     kept_identity: str
