@@ -43,7 +43,8 @@ class ClientOperating(BlockingClient):
         same as once, and :meth:`cancel` ends a paused run, which cleans up first.
 
         Args:
-            run_id: The run; it may not have begun, or be suspended.
+            run_id: The run; it may not have begun, or be suspended. If it went on as another one,
+                that stands still.
             reason: Why, for the log and for :meth:`explain`.
             children: Pause the runs that it has started, too, and theirs. They are not resumed
                 with it.
@@ -65,7 +66,8 @@ class ClientOperating(BlockingClient):
         """Start a new run of the component of another, with the same input or a changed one.
 
         Session, user, metadata, queue and priority are those of the first run, which is named in
-        the ``origin`` of the new one. It has no idempotency key.
+        the ``origin`` of the new one. It has no idempotency key, and no state that was handed on
+        to the first run when another one went on as that.
 
         Args:
             run_id: The first run, finished or not.

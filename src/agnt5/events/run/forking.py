@@ -184,6 +184,10 @@ def _own(fact: f.RunFact, wish: ForkWish, renamed: dict[str, str]) -> f.RunFact:
                     "parent_key": None,
                     "deduplication_id": None,
                     "replaces_duplicate": None,
+                    # Its place in a chain is the origin's: what goes on after it has another id.
+                    "continues": None,
+                    "chain": None,
+                    "link": 0,
                     "version_label": wish.version_label,
                     "origin": origin or None,
                 }
