@@ -333,11 +333,31 @@ async def test_what_if_writes_nothing_and_says_what_would_be(store, shop):
         assert report.is_compatible
         assert [call.key for call in report.next_calls] == [":weigh#0"]
         assert (await client.what_if(first.run_id)).is_exact
+        begins = await client.what_if(first.run_id, at=1)
+        assert [call.key for call in begins.next_calls] == [":reserve#0"]
         assert runtime._log.position() == before
         assert shop.calls == ["reserve", "charge", "ship"]
         WorkflowRegistry.clear()
         with pytest.raises(UnknownComponentError):
             await client.what_if(first.run_id)
+
+
+async def test_what_if_says_what_a_paused_run_would_do(store):
+    """As if it were resumed."""
+
+    @workflow
+    async def two_signals(ctx: WorkflowContext) -> None:
+        await ctx.wait_for_signal("one")
+        await ctx.wait_for_signal("two")
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("two_signals", {}, "workflow")).run_id
+        await until(lambda: runtime._bus.runs[run_id].state.open)
+        await client.pause(run_id)
+        await client.signal(run_id, "one")
+        report = await client.what_if(run_id)
+        assert [call.key for call in report.next_calls] == [":signal:two#0"]
 
 
 async def test_new_code_that_does_not_ask_for_what_was_kept_is_told_before_and_suspends(
