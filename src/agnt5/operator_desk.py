@@ -265,7 +265,8 @@ class Operating:
         if not bus.closing:
             bus.wake(run_id)
         created = when(made.state.created_at)
-        return SubmitResponse(run_id, 202, RunStatus.QUEUED, None, queued.component, created)
+        trace_id = made.state.trace_id
+        return SubmitResponse(run_id, 202, RunStatus.QUEUED, trace_id, queued.component, created)
 
     async def _preview(
         self, run_id: str, history: TimedFacts, point: RetryPoint, changes: Changes

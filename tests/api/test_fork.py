@@ -83,7 +83,7 @@ async def test_a_fork_keeps_what_lies_before_it_and_does_the_rest_again(store, s
         assert shop.calls == ["reserve", "charge", "ship"]
         again = await client.fork(first.run_id, at, new_run_id="second", reason="to see")
         response = await client.wait_for_result("second", 10)
-        assert again.run_id == "second"
+        assert (again.run_id, again.trace_id) == ("second", response.trace_id)
         assert response.output == first.output
         assert shop.calls == ["reserve", "charge", "ship", "ship"]
         assert shop.keys["ship"][0] == shop.keys["ship"][1]
