@@ -98,10 +98,11 @@ class ClientOperating(BlockingClient):
         """Begin a new run with the first events of another one; it goes on from there by itself.
 
         The origin stays as it is. Outcomes that are kept are not made again; what was open there
-        is: attempts, and children, which are the fork's own. Timers keep their times, questions
-        and signals are waited for. It takes nothing over that only one run can have: no
-        idempotency key, no deduplication id, no parent. When the code that is registered here does
-        not ask for what was kept, the fork is suspended with a report: see :meth:`preview_fork`.
+        is: attempts, and children, which are the fork's own. Timers keep their times; questions
+        and signals are waited for, and what had to come within some time has that time anew. It
+        takes nothing over that only one run can have: no idempotency key, no deduplication id, no
+        parent. When the code that is registered here does not ask for what was kept, the fork is
+        suspended with a report: see :meth:`preview_fork`.
 
         Args:
             run_id: The origin; it may be under way, suspended, or have ended.

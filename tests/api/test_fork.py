@@ -16,6 +16,7 @@ from agnt5 import (
     function,
     workflow,
 )
+from agnt5.actors.clock import ManualClock
 from agnt5.events.codec import decode_history
 from agnt5.events.run import facts as f
 from agnt5.exceptions import InvalidInputError, RunNotFoundError, UnknownComponentError
@@ -340,6 +341,32 @@ async def test_what_if_writes_nothing_and_says_what_would_be(store, shop):
         WorkflowRegistry.clear()
         with pytest.raises(UnknownComponentError):
             await client.what_if(first.run_id)
+
+
+async def test_the_same_answers_give_the_same_result_however_late_the_fork_is_made(store):
+    """At every event: whatever had to come within a minute has a minute again."""
+    clock = ManualClock()
+
+    @function
+    async def double(n: int) -> int:
+        return 2 * n
+
+    @workflow
+    async def collect(ctx: WorkflowContext) -> list:
+        first = await ctx.wait_for_signal("one", timeout=60)
+        return [first, await ctx.step(double, first, timeout=60)]
+
+    async with Runtime(store, clock=clock) as runtime:
+        client = AsyncClient(runtime=runtime)
+        origin = (await client.submit("collect", {}, "workflow")).run_id
+        await client.signal(origin, "one", 4, signal_id="1")
+        assert (await client.wait_for_result(origin, 10)).output == [4, 8]
+        clock.advance(3600)
+        for at in range(1, len(await facts_of(runtime, origin)) + 1):
+            fork = (await client.fork(origin, at)).run_id
+            await client.signal(fork, "one", 4, signal_id="1")
+            response = await client.wait_for_result(fork, 10)
+            assert response.output == [4, 8], (at, response.error)
 
 
 async def test_what_if_says_what_a_paused_run_would_do(store):

@@ -19,6 +19,7 @@ from tests.events.run.spec import (
     step,
     through_codec,
     timed,
+    timer,
 )
 from tests.events.run.strategies import histories
 
@@ -183,6 +184,25 @@ def test_a_fork_of_a_run_that_goes_on_goes_on_as_a_run_of_its_own():
     assert made.state.values == {"n": 1}
     (went_on,) = continue_run(made.state, c.ContinueRun({}, {}))
     assert went_on.successor == successor_run_id("r9", 1)
+
+
+def test_what_was_open_has_its_time_anew_and_a_timer_keeps_its_own():
+    """However late the fork is made, and if it is forked again."""
+    asked = [
+        step("a", deadline=NOW + 9),
+        f.SignalAwaited(key="s", name="go", due_at=NOW + 8),
+        timer("t", NOW + 7),
+        f.UserInputRequested(key="q", question="?", due_at=NOW + 6),
+        step("b", deadline=NOW + 5),
+        f.StepCompleted(key="b"),
+    ]
+    history = [(fact, NOW) for fact in [QUEUED, STARTED, *asked]]
+    once = fork("r1", history, wish(8), NOW + 100)
+    twice = fork("r9", once.facts, wish(len(once.facts)), NOW + 150)
+    for made, later in ((once, 100), (twice, 150)):
+        until = {key: op.wake_at - NOW for key, op in made.state.open.items()}
+        assert until == {"a": 9 + later, "s": 8 + later, "t": 7, "q": 6 + later}
+        assert made.facts[6] == history[6]
 
 
 def test_a_suspended_or_paused_origin_gives_a_fork_that_is_under_way():
