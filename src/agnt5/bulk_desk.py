@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from agnt5.bulk import ACTIONS, LIMIT, MOST, Action, BulkItem, BulkReport
 from agnt5.events.index import RunRow
-from agnt5.exceptions import AGNT5Error, InvalidInputError, RuntimeClosedError, StoreError
+from agnt5.exceptions import (
+    AGNT5Error,
+    InvalidInputError,
+    RuntimeClosedError,
+    StoreCorruptError,
+    StoreError,
+)
 from agnt5.names import check_word
 from agnt5.operator_desk import Changes, Operating
+from agnt5.privacy_errors import ShreddedError
 from agnt5.run_lists import RunFilter, first_rows
 from agnt5.runs import Runs
 
 _PAGE = 200
+_OF_ALL = (StoreError, RuntimeClosedError)
+"""These would be refused to all the others, too."""
+_OF_ONE = (ShreddedError, StoreCorruptError)
+"""Of the errors of a store, those that say that one run cannot be read."""
 
 
 class Bulk:
@@ -56,9 +67,9 @@ class Bulk:
         run_id = row.run_id
         try:
             new_run_id = await self._ask(action, run_id, at, reason)
-        except (StoreError, RuntimeClosedError):
-            raise  # it would be refused to all the others, too
         except AGNT5Error as error:
+            if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
+                raise
             return BulkItem(run_id, row.status, "failed", error=str(error))
         return BulkItem(run_id, row.status, "done", new_run_id)
 

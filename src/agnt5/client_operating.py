@@ -43,7 +43,8 @@ class ClientOperating(BlockingClient):
         same as once, and :meth:`cancel` ends a paused run, which cleans up first.
 
         Args:
-            run_id: The run; it may not have begun, or be suspended.
+            run_id: The run; it may not have begun, or be suspended. If it went on as another one,
+                that stands still.
             reason: Why, for the log and for :meth:`explain`.
             children: Pause the runs that it has started, too, and theirs. They are not resumed
                 with it.
@@ -65,7 +66,8 @@ class ClientOperating(BlockingClient):
         """Start a new run of the component of another, with the same input or a changed one.
 
         Session, user, metadata, queue and priority are those of the first run, which is named in
-        the ``origin`` of the new one. It has no idempotency key.
+        the ``origin`` of the new one. It has no idempotency key, and no state that was handed on
+        to the first run when another one went on as that.
 
         Args:
             run_id: The first run, finished or not.
@@ -96,10 +98,11 @@ class ClientOperating(BlockingClient):
         """Begin a new run with the first events of another one; it goes on from there by itself.
 
         The origin stays as it is. Outcomes that are kept are not made again; what was open there
-        is: attempts, and children, which are the fork's own. Timers keep their times, questions
-        and signals are waited for. It takes nothing over that only one run can have: no
-        idempotency key, no deduplication id, no parent. When the code that is registered here does
-        not ask for what was kept, the fork is suspended with a report: see :meth:`preview_fork`.
+        is: attempts, and children, which are the fork's own. Timers keep their times; questions
+        and signals are waited for, and what had to come within some time has that time anew. It
+        takes nothing over that only one run can have: no idempotency key, no deduplication id, no
+        parent. When the code that is registered here does not ask for what was kept, the fork is
+        suspended with a report: see :meth:`preview_fork`.
 
         Args:
             run_id: The origin; it may be under way, suspended, or have ended.

@@ -165,6 +165,9 @@ def _mend(annals: Annals, queued: f.RunQueued, found: f.RunSuspended) -> Wait:
         case "input":
             what = f"a {name} that takes the recorded input"
             wakes = "mend it and start the program again"
+        case "imported":
+            what = "somebody who says that it shall go on in this store"
+            wakes = "make sure that the place it came from does not execute it any more"
         case _:
             what = f"an engine that can go on with it ({found.reason})"
             wakes = "keep the store and report it, then try again with a newer agnt5"

@@ -29,7 +29,8 @@ class Redo(View):
     fate: Fate
     """``again``: it lies behind the fork, and is done once more if the code still asks for it;
     ``anew``: it was open there, and begins anew (an attempt, a child); ``goes on``: it was open
-    there, and is waited for (a time, which stays what it was, a signal, an answer)."""
+    there, and is waited for (a time, which stays what it was; a signal or an answer, for as long
+    as the origin has waited at most)."""
     line: str | None = None
     """The line of code that asked for it, ``file.py:12``."""
     attempts: int = 0

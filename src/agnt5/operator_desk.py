@@ -74,6 +74,7 @@ class Operating:
         """Have a run stand still; that is durable when this returns."""
         check_word(reason, "the reason of a pause")
         await self._runs.command(run_id, c.PauseRun(reason))
+        run_id = (await self._runs.live_row(run_id)).run_id
         if children:
             for child in await self._children(run_id):
                 await self._pause_child(child, reason)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from agnt5.answers import maybe, when
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import Annals, Call, Child, Question, Update
-from agnt5.events.run.state import Operation, OpKind, OpPhase, Phase, RunState
+from agnt5.events.run.state import Operation, OpKind, OpPhase, RunState
 
 OperationKind = Literal["step", "inline step", "timer", "signal", "question", "child"]
 KINDS: dict[OpKind, OperationKind] = {
@@ -159,9 +159,9 @@ def error_text(record: JsonValue) -> str:
 
 
 def suspension_of(annals: Annals) -> Suspension | None:
-    """Why it is suspended, if it is. One that was cancelled then is suspended no more."""
+    """Why it is suspended, if it is."""
     found = annals.state.suspension
-    if found is None or annals.state.phase is not Phase.SUSPENDED:
+    if found is None:
         return None
     return Suspension(reason=found.reason, report=found.report, since=when(annals.phase_at))
 

@@ -312,9 +312,9 @@ def _fold_run(state: RunState, row: StoredFact, fact: RunFact) -> str | None:
         return f"a run begins with RunQueued and has it once, and this is a {row.topic}"
     if state.is_finished:
         return f"the run has ended before, and then comes a {row.topic}"
-    phase = _PHASES.get(type(fact), state.phase)
-    is_back = isinstance(fact, RunResumed) and state.pause is not None
-    phase = Phase.RUNNING if is_back or isinstance(fact, Request) else phase
+    is_back = isinstance(fact, RunResumed) and state.pause is not None  # to whatever it was
+    phase = state.phase if is_back else _PHASES.get(type(fact), state.phase)
+    phase = Phase.RUNNING if isinstance(fact, Request) else phase
     if state.phase is not phase:
         return f"a {row.topic} comes to a run that is {state.phase.name}, and not {phase.name}"
     if isinstance(fact, ChildFinished) and fact.key not in state.children:

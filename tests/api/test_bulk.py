@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agnt5 import AsyncClient, Client, Runtime, WorkflowContext, workflow
+from agnt5 import AsyncClient, Client, Keyring, Runtime, WorkflowContext, workflow
 from agnt5.bulk import BulkReport
 from agnt5.exceptions import InvalidInputError
 
@@ -65,6 +65,21 @@ async def test_one_that_refuses_is_told_and_stops_none(store):
         assert "done to 1 runs, failed for 1" in str(report)
         await client.signal(report.done[0].new_run_id, "go", "on")
         assert (await client.wait_for_result(report.done[0].new_run_id, 10)).output == "on"
+
+
+async def test_one_that_cannot_be_read_stops_none(file_store):
+    """Its person was forgotten, or its events are damaged."""
+    async with Runtime(file_store, encryption=Keyring({"k": Keyring.new_key()})) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for name in ("ada", "eve"):
+            await client.run("waits", {"fails": True}, "workflow", user_id=name, run_id=name)
+        await client.shred("eve")
+        report = await client.bulk("retry", status="failed", dry_run=False)
+        assert [(each.run_id, each.result) for each in report.items] == [
+            ("eve", "failed"),
+            ("ada", "done"),
+        ]
+        assert "shredded" in report.failed[0].error
 
 
 async def test_a_limit_is_a_place_to_go_on_from(store):

@@ -18,6 +18,7 @@ from agnt5 import (
     function,
     workflow,
 )
+from agnt5.exceptions import InvalidInputError
 from agnt5.maintenance import rebuild_log_index
 from agnt5.responses import RunStatus
 from agnt5.testing import crash_everywhere
@@ -442,6 +443,60 @@ async def test_the_index_of_a_chain_can_be_built_again(store):
         rebuild_log_index(log)
         assert [log.run_row(run_id) for run_id in log.run_ids()] == before
         assert log.key_binding("workflow:count:k").run_id == log.run_ids()[0]
+
+
+async def test_any_run_of_a_chain_is_forked_and_rerun_as_the_first_of_a_new_one(store):
+    """Be it the first, one in the middle, or the last."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("count", {"most": 4}, "workflow", run_id="first", timeout=10)
+        chain = await chain_of(client, "first")
+        for at, run_id in enumerate(chain):
+            for begun in (await client.fork(run_id), await client.rerun(run_id)):
+                response = await client.wait_for_result(begun.run_id, 10)
+                assert (response.status, response.output) == ("completed", 4)
+                assert len(await chain_of(client, begun.run_id)) == len(chain) - at
+        assert await chain_of(client, "first") == chain
+
+
+async def test_a_chain_is_paused_by_the_id_of_its_first_run(store):
+    @workflow
+    async def collect(ctx: WorkflowContext, seen: int = 0) -> int:
+        seen += await ctx.wait_for_signal("item")
+        return seen if seen > 2 else ctx.continue_as_new(seen)
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("collect", {}, "workflow", run_id="first")
+        await client.signal("first", "item", 1)
+        await until(lambda: runtime._log.run_row("first").continued_to)
+        _, last = await chain_of(client, "first")
+        paused = await client.pause("first", "to see", children=True)
+        assert (paused.run_id, paused.status) == (last, "paused")
+        await client.signal("first", "item", 2)
+        await client.resume("first")
+        assert (await client.wait_for_result("first", 10)).output == 3
+
+
+async def test_of_a_chain_only_the_last_run_is_tried_again(store):
+    broken = True
+
+    @workflow
+    async def fails(ctx: WorkflowContext, n: int = 0) -> int:
+        if n == 0:
+            return ctx.continue_as_new(1)
+        if broken:
+            raise ValueError
+        return n
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        failed = await client.run("fails", {}, "workflow", run_id="first", timeout=10)
+        broken = False
+        with pytest.raises(InvalidInputError, match=f"went on as run '{failed.run_id}'"):
+            await client.retry("first")
+        again = await client.retry(failed.run_id)
+        assert (await client.wait_for_result(again.run_id, 10)).output == 1
 
 
 async def test_a_thousand_turns_stay_as_small_as_one(file_store, components):

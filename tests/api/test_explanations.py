@@ -31,6 +31,7 @@ from agnt5.events.keys import recovery_key
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import annals_of
 from agnt5.events.run.decider import next_wake
+from agnt5.events.run.life import IMPORTED
 from agnt5.events.run.recovery import recover
 from agnt5.events.run.state import Phase, fold
 from agnt5.explanations import explain
@@ -228,6 +229,9 @@ class TestEachPhase:
         assert wait("unknown_component").what == "a program that has the workflow 'order'"
         assert wait("input").what == "a workflow 'order' that takes the recorded input"
         assert "(engine_error)" in wait("engine_error").what
+        imported = wait(IMPORTED)
+        assert imported.what == "somebody who says that it shall go on in this store"
+        assert "newer agnt5" not in imported.wakes
 
     def test_ended(self):
         done = explained(step(":a#0"), f.RunCompleted(output=[1]))

@@ -16,6 +16,7 @@ from agnt5 import (
     function,
     workflow,
 )
+from agnt5.actors.clock import ManualClock
 from agnt5.events.codec import decode_history
 from agnt5.events.run import facts as f
 from agnt5.exceptions import InvalidInputError, RunNotFoundError, UnknownComponentError
@@ -83,7 +84,7 @@ async def test_a_fork_keeps_what_lies_before_it_and_does_the_rest_again(store, s
         assert shop.calls == ["reserve", "charge", "ship"]
         again = await client.fork(first.run_id, at, new_run_id="second", reason="to see")
         response = await client.wait_for_result("second", 10)
-        assert again.run_id == "second"
+        assert (again.run_id, again.trace_id) == ("second", response.trace_id)
         assert response.output == first.output
         assert shop.calls == ["reserve", "charge", "ship", "ship"]
         assert shop.keys["ship"][0] == shop.keys["ship"][1]
@@ -333,11 +334,57 @@ async def test_what_if_writes_nothing_and_says_what_would_be(store, shop):
         assert report.is_compatible
         assert [call.key for call in report.next_calls] == [":weigh#0"]
         assert (await client.what_if(first.run_id)).is_exact
+        begins = await client.what_if(first.run_id, at=1)
+        assert [call.key for call in begins.next_calls] == [":reserve#0"]
         assert runtime._log.position() == before
         assert shop.calls == ["reserve", "charge", "ship"]
         WorkflowRegistry.clear()
         with pytest.raises(UnknownComponentError):
             await client.what_if(first.run_id)
+
+
+async def test_the_same_answers_give_the_same_result_however_late_the_fork_is_made(store):
+    """At every event: whatever had to come within a minute has a minute again."""
+    clock = ManualClock()
+
+    @function
+    async def double(n: int) -> int:
+        return 2 * n
+
+    @workflow
+    async def collect(ctx: WorkflowContext) -> list:
+        first = await ctx.wait_for_signal("one", timeout=60)
+        return [first, await ctx.step(double, first, timeout=60)]
+
+    async with Runtime(store, clock=clock) as runtime:
+        client = AsyncClient(runtime=runtime)
+        origin = (await client.submit("collect", {}, "workflow")).run_id
+        await client.signal(origin, "one", 4, signal_id="1")
+        assert (await client.wait_for_result(origin, 10)).output == [4, 8]
+        clock.advance(3600)
+        for at in range(1, len(await facts_of(runtime, origin)) + 1):
+            fork = (await client.fork(origin, at)).run_id
+            await client.signal(fork, "one", 4, signal_id="1")
+            response = await client.wait_for_result(fork, 10)
+            assert response.output == [4, 8], (at, response.error)
+
+
+async def test_what_if_says_what_a_paused_run_would_do(store):
+    """As if it were resumed."""
+
+    @workflow
+    async def two_signals(ctx: WorkflowContext) -> None:
+        await ctx.wait_for_signal("one")
+        await ctx.wait_for_signal("two")
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("two_signals", {}, "workflow")).run_id
+        await until(lambda: runtime._bus.runs[run_id].state.open)
+        await client.pause(run_id)
+        await client.signal(run_id, "one")
+        report = await client.what_if(run_id)
+        assert [call.key for call in report.next_calls] == [":signal:two#0"]
 
 
 async def test_new_code_that_does_not_ask_for_what_was_kept_is_told_before_and_suspends(

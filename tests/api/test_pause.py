@@ -296,6 +296,40 @@ async def test_the_time_of_a_paused_run_stands_still(store):
         assert (await result).output == 1
 
 
+async def test_a_run_that_is_paused_again_as_soon_as_it_was_resumed_goes_on_in_the_end(store):
+    """Before it could even leave memory."""
+
+    @workflow
+    async def waits(ctx: WorkflowContext) -> int:
+        return await ctx.wait_for_signal("go")
+
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("waits", {}, "workflow")).run_id
+        for _ in range(3):
+            await client.pause(run_id)
+            await client.resume(run_id)
+        await client.signal(run_id, "go", 1)
+        assert (await client.wait_for_result(run_id, 5)).output == 1
+
+
+async def test_a_run_that_has_ended_before_somebody_resumes_it_stays_where_it_is(store):
+    """Of two who resume a suspended run, the slower one may come too late."""
+
+    @workflow
+    async def nothing(ctx: WorkflowContext) -> int:
+        del ctx
+        return 1
+
+    async with Runtime(store) as runtime:
+        run_id = (await AsyncClient(runtime=runtime).run("nothing", {}, "workflow")).run_id
+        await until(lambda: not runtime._bus.runs)
+        said = asyncio.get_running_loop().create_future()
+        runtime._bus.resume(run_id, said.set_result)
+        assert await said is None
+        assert not runtime._bus.runs
+
+
 async def test_what_is_not_there_or_makes_no_sense_is_refused(store):
     """With words that say what to do."""
 

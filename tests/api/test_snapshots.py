@@ -30,7 +30,7 @@ from agnt5 import InvalidInputError, RunDiff, RunSnapshot
 from agnt5.events.projections import status_of
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import annals_of
-from agnt5.events.run.state import fold
+from agnt5.events.run.state import Phase, fold
 from agnt5.snapshots import snapshot_of
 
 RUN = "r1"
@@ -231,9 +231,11 @@ def test_a_snapshot_says_what_the_fold_says_and_is_json(history):
         one, state = at(history, version), fold(RUN, history[:version])
         assert (one.version, one.last_version) == (version, len(history))
         assert one.status == status_of(state)
-        # One that was paused may have been suspended before: its pause is what is told.
-        if one.status != "paused":
-            assert (one.suspension is not None) is (one.status == "suspended")
+        # A pause lies over whatever phase there is, which is told, too.
+        held = one.pause is not None
+        assert held is (one.status == "paused")
+        assert (one.suspension is not None) is (state.phase is Phase.SUSPENDED)
+        assert held or (one.suspension is not None) is (one.status == "suspended")
         assert one.state == state.values
         assert set(one.operations) == set(state.open)
         assert {name: len(line) for name, line in one.signals.items()} == {

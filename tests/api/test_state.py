@@ -279,6 +279,8 @@ class TestRunState:
 
     @pytest.mark.parametrize("how", ["raises", "is given up"])
     async def test_what_a_step_sets_that_does_not_succeed_counts_nowhere(self, store, how):
+        cleaned = []
+
         async def body(ctx):
             ctx.state.set("old", 1)
 
@@ -287,7 +289,10 @@ class TestRunState:
                 ctx.state.delete("old")
                 if how == "raises":
                     raise ValueError
-                await ctx.wait_for_signal("never")
+                try:
+                    await ctx.wait_for_signal("never")
+                finally:
+                    cleaned.append(ctx.state.to_dict())
 
             step = ctx.step("inner", inner)
             if how == "raises":
@@ -299,6 +304,7 @@ class TestRunState:
             return ctx.state.to_dict()
 
         assert await twice(store, body) == ({"old": 1}, {"old": 1})
+        assert cleaned == [{"new": 1}] * (how != "raises"), "its cleanup sees what it has set"
 
     @settings(deadline=None)
     @given(

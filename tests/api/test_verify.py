@@ -8,9 +8,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.api import healthy_store
+from tests.events.run import strategies as s
+from tests.events.run.spec import QUEUED, RUN, STARTED, SUSPENDED, timed
+from tests.laws.crashing_log import disk_of
 
 from agnt5 import (
     AsyncClient,
@@ -23,6 +26,7 @@ from agnt5 import (
     rebuild_index,
     verify_store,
 )
+from agnt5.events.run import facts as f
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.exceptions import StoreCorruptError
@@ -353,6 +357,17 @@ def test_any_history_of_real_facts_is_sound(make, tmp_path):
         assert found == []
 
     check()
+
+
+@settings(deadline=None)
+@given(s.histories(s.whole))
+@example(timed([QUEUED, f.RunPaused(), f.RunResumed(definition="")]))
+@example(timed([QUEUED, STARTED, SUSPENDED, f.RunPaused(), f.RunResumed(definition="")]))
+def test_whatever_is_decided_about_a_run_is_sound(history):
+    """Paused before it began or while it was suspended, too."""
+    with disk_of(RUN, history).log.view() as view:
+        found = verify_view(view, all_checks()).findings
+    assert [one for one in found if not one.is_harmless] == []
 
 
 async def test_a_store_that_is_written_meanwhile_is_sound(file_store):

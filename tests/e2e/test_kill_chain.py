@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import random
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.api.helpers import python
 from tests.e2e.chain_worker import FIRST, TURNS
+from tests.e2e.killing import CI, kill_until_done
 
 from agnt5.events.codec import decode_history
 from agnt5.events.keys import successor_run_id
@@ -18,28 +15,14 @@ from agnt5.events.run import facts as f
 from agnt5.events.stores.sqlite import SqliteLog
 
 WORKER = Path(__file__).with_name("chain_worker.py")
-CI = os.environ.get("HYPOTHESIS_PROFILE") in {"ci", "night"} or os.environ.get("CI") == "true"
 
 
 @pytest.mark.parametrize("seed", range(4 if CI else 2))
 def test_a_chain_has_no_gap_and_no_fork(tmp_path, seed):
-    rng, kills = random.Random(seed), 0
-    store, witness = tmp_path / "store.db", tmp_path / "witness"
-    while True:
-        worker = python(WORKER, store, witness)
-        assert worker.stdout is not None
-        line = worker.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.06))
-        if kills < 8:
-            worker.kill()
-            kills += 1
-        out, err = worker.communicate(timeout=60)
-        assert not err, err
-        if "DONE" in line + out:
-            assert "DONE True" in line + out
-            break
+    kills, said = kill_until_done(WORKER, tmp_path, seed, latest_s=0.06, most=8)
+    assert "DONE True" in said
     assert kills >= 1
-    judge(store, witness)
+    judge(tmp_path / "store.db", tmp_path / "witness")
 
 
 def judge(store: Path, witness: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import random
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.api.helpers import python
+from tests.e2e.killing import CI, kill_until_done
 
 from agnt5.events.codec import decode_history
 from agnt5.events.run import facts as f
@@ -17,7 +14,6 @@ from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.payloads import decode
 
 WORKER = Path(__file__).with_name("family_worker.py")
-CI = os.environ.get("HYPOTHESIS_PROFILE") in {"ci", "night"} or os.environ.get("CI") == "true"
 ROUNDS = 12 if CI else 3
 LABELS = [*(f"good {n}" for n in (1, 2, 3)), "bad 1", "endless 1"]
 CLEANUP = ["endless cleanup 1", "endless cleanup 2"]
@@ -26,21 +22,8 @@ CLEANUP = ["endless cleanup 1", "endless cleanup 2"]
 def one_round(folder: Path, seed: int) -> int:
     """Kill until it is done; judge the log and the witness; how many kills it took."""
     folder.mkdir()
-    rng, kills = random.Random(seed), 0
-    store, witness = folder / "store.db", folder / "witness"
-    while True:
-        worker = python(WORKER, store, witness)
-        assert worker.stdout is not None
-        line = worker.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.15))
-        if kills < 6:
-            worker.kill()
-            kills += 1
-        out, err = worker.communicate(timeout=60)
-        assert not err, err
-        if "DONE" in line + out:
-            break
-    judge(store, witness)
+    kills, _ = kill_until_done(WORKER, folder, seed, latest_s=0.15)
+    judge(folder / "store.db", folder / "witness")
     return kills
 
 

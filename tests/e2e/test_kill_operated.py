@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import random
-import time
 from pathlib import Path
 
 import pytest
-from tests.api.helpers import python
+from tests.e2e.killing import CI, kill_until_done
 
 from agnt5.events.codec import decode_history
 from agnt5.events.run import facts as f
@@ -17,28 +14,14 @@ from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.payloads import decode
 
 WORKER = Path(__file__).with_name("operated_worker.py")
-CI = os.environ.get("HYPOTHESIS_PROFILE") in {"ci", "night"} or os.environ.get("CI") == "true"
 LABELS = [f"step {n}" for n in range(6)]
 
 
 @pytest.mark.parametrize("seed", range(6 if CI else 2))
 def test_a_killed_process_leaves_whole_pauses_and_whole_forks(seed, tmp_path):
     """What was paused stands still when it is back; a fork is there as a whole or not at all."""
-    rng, kills = random.Random(seed), 0
-    store, witness = tmp_path / "store.db", tmp_path / "witness"
-    while True:
-        worker = python(WORKER, store, witness)
-        assert worker.stdout is not None
-        line = worker.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.1))
-        if kills < 6:
-            worker.kill()
-            kills += 1
-        out, err = worker.communicate(timeout=60)
-        assert not err, err
-        if "DONE" in line + out:
-            break
-    judge(store, witness)
+    kill_until_done(WORKER, tmp_path, seed, latest_s=0.1)
+    judge(tmp_path / "store.db", tmp_path / "witness")
 
 
 def judge(store: Path, witness: Path) -> None:

@@ -22,6 +22,7 @@ from tests.laws.programs import (
     Loop,
     Seq,
     Sleep,
+    State,
     Step,
     Timeout,
     Together,
@@ -138,6 +139,18 @@ FOUND = {
     ),
     "a chosen key in a loop that is cleaned up": Loop(
         3, Together("as_completed", (Turns(4), Cleanup(Sleep(0.5), Step("a", key="k"))))
+    ),
+    "what a loser has set in a step is still there when it cleans up": Loop(
+        2,
+        Together(
+            "first",
+            (
+                Step("a"),
+                Together(
+                    "parallel", (Step("b", form="blocking"), Step("a", form="inline"), State(True))
+                ),
+            ),
+        ),
     ),
     "an answer is ready while the body waits for a retry": Asked(
         (Step("a", 7), Step("a", 1), Step("a", 1, fails="key", times=4, form="flaky"))

@@ -37,9 +37,10 @@ from agnt5.fork_previews import ForkPreview, preview_of
 ORIGIN = "origin"
 
 
-def forked(calm: World, at: int, **wish: Any) -> tuple[Fork, ForkPreview]:
+def forked(calm: World, at: int, later: float = 0.0, **wish: Any) -> tuple[Fork, ForkPreview]:
     """A fork of a run that has ended, under the name of the run that a world plays."""
     history = calm.disk.history(RUN)
+    calm.now += int(later * 1e6)
     made = fork(ORIGIN, history, ForkWish(RUN, at, "own", None, **wish), calm.now)
     return made, preview_of(ORIGIN, history, made, asked_at=at)
 
@@ -78,14 +79,16 @@ def check_redone(world: World, calm: World, preview: ForkPreview) -> None:
         world.wrong(f"{len(ended - ran)} steps did not run again though the preview says so")
 
 
-async def forked_everywhere(program: Any, crash: Crash | None, most: int, **options: Any) -> World:
+async def forked_everywhere(
+    program: Any, crash: Crash | None, most: int, later: float = 0.0, **options: Any
+) -> World:
     """The first fork with a problem among: one at every event of the calm run."""
     calm = await verdict(program, **options)
     if calm.problems:
         calm.problems.clear()  # what is wrong without it is another law's
         return calm
     for at in some(range(1, len(calm.disk.facts(RUN)) + 1), most):
-        made, preview = forked(calm, at)
+        made, preview = forked(calm, at, later)
         world = await play(calm, made, crash, **options)
         if not is_racy(program):
             if world.outcome() != calm.outcome():
@@ -100,11 +103,11 @@ async def forked_everywhere(program: Any, crash: Crash | None, most: int, **opti
 CRASHES = st.none() | st.builds(Crash, st.integers(0, 8), st.booleans())
 
 
-@given(small_programs(8), LATENCIES, CRASHES)
+@given(small_programs(8), LATENCIES, CRASHES, st.sampled_from([0.0, 1000.0]))
 @examples(0.3)
-def test_a_fork_at_any_event_ends_as_its_origin(program, latency, crash):
-    """It does again what the preview says, be the process killed meanwhile or not."""
-    check(run(forked_everywhere(program, crash, 10, latency=latency)))
+def test_a_fork_at_any_event_ends_as_its_origin(program, latency, crash, later):
+    """At once or later, it does again what the preview says, be the process killed or not."""
+    check(run(forked_everywhere(program, crash, 10, later, latency=latency)))
 
 
 @pytest.mark.parametrize("program", HARD.values(), ids=HARD)

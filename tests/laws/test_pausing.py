@@ -35,6 +35,8 @@ class Paused(World):
 
     at = 1
     turns: int | None = 0
+    times = 2
+    """How often, if it is resumed in the same life."""
 
     def _is_over(self) -> bool:
         row = self.disk.log.run_row(RUN)
@@ -47,11 +49,13 @@ class Paused(World):
             if life.log.crashed or self._is_over():
                 return
             await asyncio.sleep(0)
-        try:
-            await Operating(life.runtime.runs).pause(RUN, "to see")
-        except InvalidInputError:
-            return  # it has ended, or is about to
-        if self.turns is not None:
+        for _ in range(self.times):
+            try:
+                await Operating(life.runtime.runs).pause(RUN, "to see")
+            except InvalidInputError:
+                return  # it has ended, or is about to
+            if self.turns is None:
+                return
             for _ in range(self.turns):
                 await asyncio.sleep(0)
             await life.runtime.runs.unsuspend(RUN)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from agnt5.actors.clock import Clock
 from agnt5.actors.rate import RateGate
 from agnt5.events.index import RunRow
-from agnt5.events.run.state import Phase, RunState
+from agnt5.events.run.state import RunState
 from agnt5.flow import Queue
 
 logger = logging.getLogger("agnt5.runtime")
@@ -128,7 +128,7 @@ class Admission:
             return
         if state.parked and (state.wake_at is None or state.wake_at > now):
             return
-        begun = state.phase is Phase.RUNNING
+        begun = state.is_running
         at = now if begun else state.created_at
         self.line_up(Place(state.run_id, queued.queue, queued.priority, at, begun))
 
@@ -136,8 +136,7 @@ class Admission:
         """Whether a run that can be executed may be executed now."""
         if state.queued is None or not (state.may_start or state.is_running):
             return True
-        begun = state.phase is Phase.RUNNING
-        return self.admit(state.run_id, state.queued.queue, begun=begun)
+        return self.admit(state.run_id, state.queued.queue, begun=state.is_running)
 
     def leave(self, run_id: str) -> None:
         """The run has left memory: its place is free."""

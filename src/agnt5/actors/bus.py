@@ -334,13 +334,14 @@ class Bus(Workshop):
             self._resume(run_id, history)
 
     def _resume(self, run_id: str, history: History, reply: Reply | None = None) -> None:
-        if run_id in self.runs:
+        state = fold(run_id, history)
+        if run_id in self.runs or state.suspension is None:  # somebody was faster
             if reply is not None:
                 reply(None)
             return
         actor = self.create(run_id)
         try:
-            self._go_on(actor, fold(run_id, history), history, reply)
+            self._go_on(actor, state, history, reply)
         except Exception as error:  # noqa: BLE001 - one run's trouble is its supervisor's business
             self.failed(actor, error)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Container
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from agnt5.actors.journal import Journal
 from agnt5.actors.mailbox import Reply
@@ -21,6 +21,7 @@ from agnt5.actors.tracing import is_sampled
 from agnt5.events.log import Append, Chain
 from agnt5.events.projections import settled_row_of
 from agnt5.events.run import commands as c
+from agnt5.events.run import effects as e
 from agnt5.events.run import facts as f
 from agnt5.events.run.children import left_alone, owes, report_of, unwanted
 from agnt5.events.run.state import Phase, RunState, fold
@@ -97,6 +98,18 @@ class Family:
         crash would leave its children neither started nor cancelled.
         """
         return run_id in self._errands
+
+    def perform(self, state: RunState, effect: e.FamilyEffect) -> None:
+        """What a run owes its relatives."""
+        match effect:
+            case e.StartChild():
+                self.start(state, effect.child)
+            case e.CancelChild():
+                self.cancel(state.run_id, effect.child)
+            case e.HandOver():
+                self.hand_over(state)
+            case _:
+                assert_never(effect)
 
     # A parent's wishes.
 

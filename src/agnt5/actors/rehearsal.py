@@ -108,8 +108,10 @@ def _that_matter(
 ) -> list[c.RunCommand]:
     """Those of the commands of which something would follow, if the run went on."""
     state = fold(run_id, history)
-    if state.suspension is not None:
+    if state.suspension is not None or state.pause is not None:
         evolve(state, f.RunResumed(definition=""), state.updated_at)
+    if state.may_start:
+        evolve(state, f.RunStarted(definition=""), state.updated_at)
     kept: list[c.RunCommand] = []
     for command in commands:
         facts = decide(state, command, state.updated_at)

@@ -76,9 +76,10 @@ class Retiring:
         self._pause_s = min(2 * self._pause_s, _LATEST_S)
 
     def close(self) -> None:
-        """Look no more."""
+        """Look no more, until somebody has it consider anew."""
         if self._look is not None:
             self._look.cancel()
+            self._look = None
 
     def _look_again(self) -> None:
         self._look = None

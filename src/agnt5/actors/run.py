@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import Context
-from typing import assert_never
 
 from pydantic import JsonValue
 
@@ -208,7 +207,7 @@ class RunActor(EventSourced):
             case _:
                 self._perform_outside(effect)
 
-    def _perform_outside(self, effect: e.OutsideEffect) -> None:  # noqa: C901 - as flat
+    def _perform_outside(self, effect: e.OutsideEffect) -> None:
         match effect:
             case e.RetireBody():
                 self._stop_clocks()
@@ -220,12 +219,6 @@ class RunActor(EventSourced):
                     self.script.resolve(effect.update, effect.at)
             case e.AnnounceUpdate():
                 self._house.answered(self, effect.answer)
-            case e.StartChild():
-                self._house.family.start(self.state, effect.child)
-            case e.CancelChild():
-                self._house.family.cancel(self.state.run_id, effect.child)
-            case e.HandOver():
-                self._house.family.hand_over(self.state)
             case e.BeginSuccessor():
                 self._house.begin_successor(self.state, effect.run_id)
             case e.Announce():
@@ -233,7 +226,7 @@ class RunActor(EventSourced):
             case e.AnnouncePause():
                 self._house.paused(self)
             case _:
-                assert_never(effect)
+                self._house.family.perform(self.state, effect)
 
     def _begin(self, history: Sequence[tuple[f.RunFact, int]]) -> None:
         queued = self.state.queued

@@ -209,7 +209,6 @@ class Script:
         self.futures.pop(key, None)
         if self.closed:
             return
-        self.values.end(key)
         if self._replay is None:
             self._channel.command(c.AbandonOperation(key))
             return
@@ -356,7 +355,6 @@ class Script:
             case f.UpdateReceived():
                 self.handlers.deliver(delivery)
             case f.StepFailed():
-                self.values.end(delivery.key)
                 self._resolve(delivery, delivery.after)
             case _:
                 self._resolve(delivery, None)

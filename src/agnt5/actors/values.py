@@ -64,7 +64,7 @@ class RunValues:
         return values or None, [name for name, value in writes.items() if value is None] or None
 
     def end(self, key: str) -> None:
-        """An inline step is over: nothing but its record counts of what it has set."""
+        """Nothing runs in an inline step any more: of what it has set only its record counts."""
         self._under_way.pop(key, None)
 
 

@@ -44,8 +44,12 @@ class Works:
             inner, context = Branch(self._body, scope_of(key)), self._contexts.pop(key)
             enter_inside(context, self._body.run_id, key, attempt)
             task = spawn(inner, self._run_inline(key, work), context=context, name=f"step {key}")
-            # A task that is cancelled before its first turn leaves the work unstarted.
-            task.add_done_callback(lambda _: work.discard(), context=self._context)
+
+            def over(_: object) -> None:
+                work.discard()  # cancelled before its first turn it leaves the work unstarted
+                self._state.end(key)
+
+            task.add_done_callback(over, context=self._context)
             self.inline[key] = task
 
     def hold_value(self, key: str, value: object) -> None:

@@ -19,15 +19,18 @@ from tests.events.run.spec import (
     step,
     through_codec,
     timed,
+    timer,
 )
 from tests.events.run.strategies import histories
 
-from agnt5.events.keys import child_run_id
+from agnt5.events.keys import child_run_id, successor_run_id
 from agnt5.events.projections import row_of
+from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.failures import retry_point
 from agnt5.events.run.forking import ForkWish, boundary, first_identity, fork
 from agnt5.events.run.state import Phase, fold
+from agnt5.events.run.succession import continue_run
 from agnt5.exceptions import InvalidInputError
 
 CHILD = f.ChildStarted(key="c", child_run_id="r2", component="pay")
@@ -58,6 +61,7 @@ def test_any_history_can_be_forked_anywhere(history, data):
         None,
     )
     assert row.status in {"queued", "running", "awaiting_user_input"}
+    assert (state.queued.continues, row.chain, state.queued.link) == (None, None, 0)
     # No run of another may answer it.
     ours = {child_run_id("r9", key) for key in state.children}
     assert {child.child_run_id for child in state.children.values()} == ours
@@ -163,6 +167,42 @@ def test_what_only_one_run_can_have_is_not_copied():
         component="order", kind="workflow", input={"n": 2}, queue="slow", origin={"type": "event"}
     )
     assert made.state.forked.input_changed
+
+
+def test_a_fork_of_a_run_that_goes_on_goes_on_as_a_run_of_its_own():
+    """Its place in the chain is not copied: its successor would have the id of the origin's."""
+    link = f.RunQueued(
+        component="order",
+        kind="workflow",
+        input={},
+        continues="r0",
+        chain="r0",
+        link=1,
+        state={"n": 1},
+    )
+    made = fork("r1", timed([link, STARTED]), wish(2), NOW)
+    assert made.state.values == {"n": 1}
+    (went_on,) = continue_run(made.state, c.ContinueRun({}, {}))
+    assert went_on.successor == successor_run_id("r9", 1)
+
+
+def test_what_was_open_has_its_time_anew_and_a_timer_keeps_its_own():
+    """However late the fork is made, and if it is forked again."""
+    asked = [
+        step("a", deadline=NOW + 9),
+        f.SignalAwaited(key="s", name="go", due_at=NOW + 8),
+        timer("t", NOW + 7),
+        f.UserInputRequested(key="q", question="?", due_at=NOW + 6),
+        step("b", deadline=NOW + 5),
+        f.StepCompleted(key="b"),
+    ]
+    history = [(fact, NOW) for fact in [QUEUED, STARTED, *asked]]
+    once = fork("r1", history, wish(8), NOW + 100)
+    twice = fork("r9", once.facts, wish(len(once.facts)), NOW + 150)
+    for made, later in ((once, 100), (twice, 150)):
+        until = {key: op.wake_at - NOW for key, op in made.state.open.items()}
+        assert until == {"a": 9 + later, "s": 8 + later, "t": 7, "q": 6 + later}
+        assert made.facts[6] == history[6]
 
 
 def test_a_suspended_or_paused_origin_gives_a_fork_that_is_under_way():

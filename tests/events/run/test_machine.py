@@ -233,6 +233,11 @@ class Run(RuleBasedStateMachine):
         assert {(x.key, x.due_at) for x in owed if isinstance(x, e.Wake)} == wakes
 
     @invariant()
+    def it_says_what_holds_it_back_and_only_as_long_as_that_does(self):
+        assert (self.state.suspension is not None) is (self.state.phase is Phase.SUSPENDED)
+        assert self.state.pause is None or not self.state.is_finished
+
+    @invariant()
     def what_is_busy_is_what_runs(self):
         running = {k: op for k, op in self.state.open.items() if op.phase is OpPhase.RUNNING}
         assert self.state.busy == running

@@ -127,12 +127,13 @@ class AnnouncePause:
     """Tell those who wait for the run that it waits for a person, is suspended, or is paused."""
 
 
+FamilyEffect = StartChild | CancelChild | HandOver
+"""What is owed to the parent and the children of a run."""
+
 OutsideEffect = (
-    DeliverUpdate
+    FamilyEffect
+    | DeliverUpdate
     | AnnounceUpdate
-    | StartChild
-    | CancelChild
-    | HandOver
     | BeginSuccessor
     | RetireBody
     | ComeBack

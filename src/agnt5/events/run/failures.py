@@ -41,6 +41,12 @@ def retry_point(run_id: str, history: TimedFacts) -> RetryPoint:
     facts = [fact for fact, _ in history]
     queued, end = facts[0], facts[-1]
     if not isinstance(end, f.RunFailed | f.RunCancelled):
+        if isinstance(end, f.RunContinued):
+            msg = (
+                f"run {run_id!r} went on as run {end.successor!r}: of such runs only the last can"
+                " have failed, and be tried again"
+            )
+            raise InvalidInputError(msg)
         how = "completed" if isinstance(end, f.RunCompleted) else "not ended"
         msg = (
             f"run {run_id!r} has {how}: only a run that failed or was cancelled can be tried again;"

@@ -141,9 +141,10 @@ def fork(origin: str, history: TimedFacts, wish: ForkWish, now: int) -> Fork:
     before = first_identity([fact for fact, _ in history], there)
     identity = there.forked.identity if there.forked is not None else before
     renamed = {key: child_run_id(wish.run_id, key) for key in there.children}
+    at = max(now, history[kept - 1][1])
     copied = [
-        (_own(fact, wish, renamed), at)
-        for fact, at in history[:kept]
+        (_own(fact, wish, renamed), asked_at)
+        for fact, asked_at in _in_time(history[:kept], there.open, at)
         if not _is_left_out(fact, wish)
     ]
     children = {
@@ -160,10 +161,30 @@ def fork(origin: str, history: TimedFacts, wish: ForkWish, now: int) -> Fork:
         again=sorted(wish.left_out) or None,
         reason=wish.reason,
     )
-    at = max(now, copied[-1][1])
     state = fold(wish.run_id, copied)
     evolve(state, forked, at)
     return Fork([*copied, (forked, at)], state, kept)
+
+
+def _in_time(history: TimedFacts, still_open: Collection[str], now: int) -> TimedFacts:
+    """With all its time anew for whatever was open: a fork may be made long after its origin.
+
+    A timer has no such time: it is due when it was to be.
+    """
+    forked_at = max((at for fact, at in history if isinstance(fact, f.RunForked)), default=0)
+    found: list[tuple[f.RunFact, int]] = []
+    for fact, at in history:
+        later = now - max(at, forked_at)
+        match fact:
+            case f.StepScheduled(deadline=int(until)) if fact.key in still_open:
+                found.append((fact.model_copy(update={"deadline": until + later}), at))
+            case f.SignalAwaited(due_at=int(until)) | f.UserInputRequested(due_at=int(until)) if (
+                fact.key in still_open
+            ):
+                found.append((fact.model_copy(update={"due_at": until + later}), at))
+            case _:
+                found.append((fact, at))
+    return found
 
 
 def _is_left_out(fact: f.RunFact, wish: ForkWish) -> bool:
@@ -188,6 +209,10 @@ def _own(fact: f.RunFact, wish: ForkWish, renamed: dict[str, str]) -> f.RunFact:
                     "parent_key": None,
                     "deduplication_id": None,
                     "replaces_duplicate": None,
+                    # Its place in a chain is the origin's: what goes on after it has another id.
+                    "continues": None,
+                    "chain": None,
+                    "link": 0,
                     "version_label": wish.version_label,
                     "origin": origin or None,
                     "traceparent": wish.traceparent,

@@ -128,8 +128,9 @@ class RunState:
     parked: bool = False
     wake_at: int | None = None
     suspension: RunSuspended | None = None
+    """Why its phase is SUSPENDED; None in every other phase."""
     pause: RunPaused | None = None
-    """Whatever its phase, it stands still; None: it does not."""
+    """Whatever its phase, suspended too, it stands still; None: it does not."""
     forked: RunForked | None = None
     """The last fork that its history went through."""
     output: JsonValue = None
@@ -377,7 +378,7 @@ def _waits(state: RunState, op: Operation) -> bool:
 
 
 def _finish(state: RunState, phase: Phase, at: int) -> None:
-    state.phase, state.finished_at, state.pause = phase, at, None
+    state.phase, state.finished_at, state.pause, state.suspension = phase, at, None, None
     state.open.clear()
     state.busy.clear()
 

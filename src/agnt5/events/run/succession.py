@@ -57,7 +57,7 @@ def refuse_letter(state: RunState, command: c.RunCommand) -> None:
     if state.successor is None:
         return
     match command:
-        case c.RequestCancel() | c.SubmitAnswer() | c.SendUpdate():
+        case c.RequestCancel() | c.PauseRun() | c.SubmitAnswer() | c.SendUpdate():
             raise RunContinuedError(state.run_id, state.successor)
         case c.SendSignal() if command.signal_id not in state.signal_ids:
             raise RunContinuedError(state.run_id, state.successor)
