@@ -50,7 +50,7 @@ class VolatileLog:
         # One by one: what follows the first append of a stream may come along with it.
         for each in requests:
             # An id that is taken on the disk is taken: the append fails there, as it would.
-            is_new = each.volatile and self._log.run_row(each.stream) is None
+            is_new = each.volatile and self._log.last(each.stream) is None
             if is_new or memory.has_stream(each.stream):
                 memory.append([each])
             else:
@@ -79,8 +79,14 @@ class VolatileLog:
         append.changes = changes
 
     def rebuild(self, rows: list[IndexChange]) -> None:
-        """Build the index of the durable log again."""
-        self._log.rebuild(rows)
+        """Drop every index row and write these, each to the log that its run belongs to."""
+        memory = self._memory
+        if memory is None:
+            self._log.rebuild(rows)
+            return
+        apart = [row for row in rows if memory.has_stream(row.run_id)]
+        self._log.rebuild([row for row in rows if not memory.has_stream(row.run_id)])
+        memory.rebuild(apart)
 
     def forget(self, removals: Sequence[Removal]) -> list[str]:
         """Delete runs, each from the log that it belongs to: two transactions at most."""
