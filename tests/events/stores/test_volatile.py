@@ -140,6 +140,6 @@ def test_a_rebuild_writes_the_index_of_both():
     log.rebuild([rows["d"], rows["w"], keys["w"]])
     assert [log.key_binding(f"k{run_id}") for run_id in "dvw"] == [None, None, keys["w"]]
     assert log.list_runs() == [rows["w"], rows["d"]]
-    assert log.durable.list_runs() == [rows["d"]]
+    assert log.inner.list_runs() == [rows["d"]]
     log.rebuild([])
     assert log.list_runs() == []

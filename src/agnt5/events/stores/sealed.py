@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
+from agnt5.events.leases import Lease
 from agnt5.events.log import Append, Beginning, LogView, RawFact, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
@@ -42,7 +43,7 @@ class _Sealed(Append):
     """
 
 
-class SealedLog(PassingLog):
+class SealedLog(PassingLog[StoreLog]):
     """The EventLog and Leases ports over a store whose facts are encrypted."""
 
     def __init__(
@@ -65,6 +66,20 @@ class SealedLog(PassingLog):
     def owner(self) -> object:
         """The name under which the store inside has claimed its scope."""
         return getattr(self.inner, "owner", None)
+
+    # Leases: they are no secret
+
+    def claim(self, scope: str, owner: str) -> Lease:
+        """Become the owner of a scope, with a new epoch."""
+        return self.inner.claim(scope, owner)
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease up."""
+        self.inner.release(lease)
+
+    def current(self, scope: str) -> Lease | None:
+        """The lease that stands, or None."""
+        return self.inner.current(scope)
 
     # Keys
 
