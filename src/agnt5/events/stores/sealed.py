@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import Lease
-from agnt5.events.log import Append, Beginning, LogView, RawFact, Sink, StoredFact
+from agnt5.events.log import Append, Beginning, LogView, RawFact, Removal, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
 from agnt5.events.sealing import bound, clear_part, enveloped, marked, opened
@@ -130,6 +130,13 @@ class SealedLog(PassingLog[StoreLog]):
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Drop every index row and write these."""
         self.inner.rebuild([self._rebuilt(row) for row in rows])
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys. One that begins anew is given a key anew."""
+        gone = self.inner.forget(removals)
+        for stream in gone:
+            self._of_stream.pop(stream, None)
+        return gone
 
     def _settled(self, inner: Append) -> Append:
         if not isinstance(inner, _Sealed) or inner.outer is None:
