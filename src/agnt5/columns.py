@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import orjson
+
 from agnt5.arrow import library
 from agnt5.events.log import StoredFact
+from agnt5.events.run.facts import RunQueued
 from agnt5.exceptions import InvalidInputError, StoreCorruptError
 from agnt5.histories import (
     FORMAT,
@@ -66,7 +69,7 @@ def write_columns(histories: Iterable[History], destination: Place) -> Counts:
         with writer:
             group = _Group()
             for history in histories:
-                of_run = [getattr(history.queued, name) for name in _OF_RUN]
+                of_run = _said_of_run(history)
                 for row in history.events:
                     group.add(row, of_run)
                     if group.is_full:
@@ -109,6 +112,19 @@ def _schema(arrow: Any) -> Any:
     return arrow.schema(
         fields, metadata={_FORMAT_KEY: FORMAT.encode(), _VERSION_KEY: str(VERSION).encode()}
     )
+
+
+def _said_of_run(history: History) -> list[object]:
+    first = history.events[0] if history.events else None
+    if first is None or first.topic != RunQueued.topic:
+        raise InvalidInputError(f"the history of {history.run_id!r} does not begin with RunQueued")
+    try:
+        # Not decoded: of an event that is encrypted, these fields are in clear.
+        shape = orjson.loads(first.state)
+    except orjson.JSONDecodeError as error:
+        msg = f"fact 1 of run {history.run_id!r} is no JSON: {error}. Check the disk."
+        raise StoreCorruptError(msg) from error
+    return [shape.get(name) for name in _OF_RUN]
 
 
 class _Group:

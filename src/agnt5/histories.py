@@ -21,7 +21,6 @@ from agnt5.events.codec import decode_fact
 from agnt5.events.log import StoredFact
 from agnt5.events.run.facts import RunFact, RunQueued
 from agnt5.events.run.state import RunState, evolve, fold
-from agnt5.events.sealing import shredded_at
 from agnt5.exceptions import AGNT5Error, InvalidInputError, StoreCorruptError
 from agnt5.names import check_run_id
 
@@ -100,7 +99,7 @@ class Counts:
 def write_histories(histories: Iterable[History], destination: Place) -> Counts:
     """Write histories as JSON lines.
 
-    A file at a path appears when it is whole, in place of one there. Shredded runs are left out.
+    A file at a path appears when it is whole, in place of one that was there.
 
     Args:
         histories: What to write. They are taken one by one, so that they need not fit into memory.
@@ -116,17 +115,13 @@ def write_histories(histories: Iterable[History], destination: Place) -> Counts:
     """
     with opened_for_writing(destination) as file:
         runs = events = 0
-        shredded: list[str] = []
         _put(file, {"format": FORMAT, "version": VERSION})
         for history in histories:
-            if any(shredded_at(row.state) is not None for row in history.events):
-                shredded.append(history.run_id)
-                continue
             for row in history.events:
                 _put(file, _fields_of(row))
             runs, events = runs + 1, events + len(history.events)
         _put(file, {"end": {"runs": runs, "events": events}})
-    return Counts(runs, events, tuple(shredded))
+    return Counts(runs, events)
 
 
 def read_histories(source: Place, *, max_bytes: int = MAX_BYTES) -> list[History]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
+from agnt5.events.sealing import shredded_at
 from agnt5.exceptions import InvalidInputError
 from agnt5.histories import Counts, History, Place, read_histories, write_histories
 
@@ -25,12 +27,26 @@ def form_of(place: Place, form: Form | None) -> Form:
 
 
 def write_form(histories: Iterable[History], destination: Place, form: Form | None) -> Counts:
-    """Write histories, see :func:`write_histories` and :mod:`agnt5.columns`."""
-    if form_of(destination, form) == "jsonl":
-        return write_histories(histories, destination)
-    from agnt5.columns import write_columns  # noqa: PLC0415 - seldom asked for
+    """Write histories, see :func:`write_histories` and :mod:`agnt5.columns`.
 
-    return write_columns(histories, destination)
+    Shredded runs are left out, and told.
+    """
+    shredded: list[str] = []
+
+    def readable() -> Iterator[History]:
+        for history in histories:
+            if any(shredded_at(row.state) is not None for row in history.events):
+                shredded.append(history.run_id)
+            else:
+                yield history
+
+    if form_of(destination, form) == "jsonl":
+        written = write_histories(readable(), destination)
+    else:
+        from agnt5.columns import write_columns  # noqa: PLC0415 - seldom asked for
+
+        written = write_columns(readable(), destination)
+    return replace(written, shredded=tuple(shredded))
 
 
 def read_form(source: Place, form: Form | None, max_bytes: int) -> list[History]:

@@ -24,7 +24,12 @@ def rebuild_log_index(log: EventLog) -> int:
         for start in range(0, len(run_ids), _GROUP)
         for run_id, stored in log.read_many(run_ids[start : start + _GROUP]).items()
     ]
-    log.rebuild([*index_of(states), *_calls_of_entities(log)])
+
+    def settled(run_id: str) -> bool:
+        row = log.run_row(run_id)
+        return row is not None and row.finished_at is not None and not row.owes
+
+    log.rebuild([*index_of(states, settled), *_calls_of_entities(log)])
     return len(states)
 
 

@@ -1,10 +1,24 @@
 """The index can be dropped and built again from the log (law 1)."""
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 
-from agnt5 import AsyncClient, FunctionRegistry, Runtime, function
+from tests.api.helpers import until
+
+from agnt5 import (
+    AsyncClient,
+    FunctionRegistry,
+    Runtime,
+    WorkflowContext,
+    WorkflowRegistry,
+    export_runs,
+    function,
+    import_runs,
+    rebuild_index,
+    workflow,
+)
 
 
 def tables(path):
@@ -53,3 +67,31 @@ def test_the_command_explains_what_is_wrong(tmp_path):
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+async def test_a_child_that_was_left_elsewhere_is_not_started_again(tmp_path):
+    """Of an imported run that has ended the index says that it owes nothing, and still says it."""
+    done = []
+
+    @workflow
+    async def letter(ctx: WorkflowContext) -> None:
+        done.append(ctx.run_id)
+
+    @workflow
+    async def order(ctx: WorkflowContext) -> None:
+        ctx.child(letter, run_id="its-letter", on_parent_end="abandon")
+
+    here, there = (f"sqlite:///{tmp_path / name}.db" for name in ("here", "there"))
+    async with Runtime(here) as runtime:
+        await AsyncClient(runtime=runtime).run("order", {}, "workflow", run_id="o")
+        await until(lambda: done)
+    export_runs(tmp_path / "o.jsonl", "o", store=here)
+    import_runs(tmp_path / "o.jsonl", store=there)
+    before = tables(tmp_path / "there.db")
+    assert rebuild_index(there) == 1
+    assert tables(tmp_path / "there.db") == before
+    async with Runtime(there) as runtime:
+        await asyncio.sleep(0.1)
+        ids = [row.run_id for row in await AsyncClient(runtime=runtime).list_runs()]
+    assert (ids, done) == (["o"], ["its-letter"])
+    WorkflowRegistry.clear()

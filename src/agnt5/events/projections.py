@@ -110,11 +110,13 @@ def owes_word(state: RunState, known: Known) -> bool:
     return any(child and not child.is_finished and not child.cancel_requested for child in left)
 
 
-def _still_owes(state: RunState, known: Known) -> bool:
+def _still_owes(state: RunState, known: Known, settled: Callable[[str], bool]) -> bool:
     """What a run that has ended owes in the light of all others: those may know already."""
-    if any(known(child.child_run_id) is None for child in left_alone(state)):
+    if owes_word(state, known):
         return True
-    return owes_word(state, known)
+    is_missing = any(known(child.child_run_id) is None for child in left_alone(state))
+    # It never began, or it began in the store that this run came from: only the index may know.
+    return is_missing and not settled(state.run_id)
 
 
 def bindings_of(run_id: str, fact: RunQueued) -> list[KeyBinding]:
@@ -170,8 +172,21 @@ def changes_of(state: RunState, facts: Iterable[RunFact]) -> list[IndexChange]:
     return changes
 
 
-def index_of(states: Iterable[RunState]) -> list[IndexChange]:
-    """The whole index, from the states of all runs: what a rebuild writes."""
+def _nobody(run_id: str) -> bool:
+    del run_id
+    return False
+
+
+def index_of(
+    states: Iterable[RunState], settled: Callable[[str], bool] = _nobody
+) -> list[IndexChange]:
+    """The whole index, from the states of all runs: what a rebuild writes.
+
+    Args:
+        states: Of all runs.
+        settled: Whether the index until now says that a run which has ended owes nothing. That of
+            a child which was left alone is on no log.
+    """
     ordered = sorted(states, key=lambda state: (state.created_at, state.run_id))
     bindings: dict[str, KeyBinding] = {}
     for state in ordered:
@@ -181,7 +196,7 @@ def index_of(states: Iterable[RunState]) -> list[IndexChange]:
     others = {state.run_id: state for state in ordered}
     rows = [
         row_of(state)
-        if not owes(state) or _still_owes(state, others.get)
+        if not owes(state) or _still_owes(state, others.get, settled)
         else settled_row_of(state)
         for state in ordered
     ]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from agnt5.events.stores import sqlite_schema
 from agnt5.events.stores.sqlite import SqliteLog
+from agnt5.events.stores.sqlite_views import NAMES
 from agnt5.testing.stores import make_append, make_row
 
 
-def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeypatch):
+@pytest.mark.parametrize("version", range(1, sqlite_schema.SCHEMA_VERSION))
+def test_runs_of_an_older_schema_are_read_with_what_they_lack(version, tmp_path, monkeypatch):
     path = tmp_path / "old.db"
-    added = ("owes", "queue", "priority", "continued_to", "chain", "caller_trace_id")
     connection = sqlite3.connect(path, isolation_level=None)
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite_schema, "SCHEMA_VERSION", 1)
+        patched.setattr(sqlite_schema, "SCHEMA_VERSION", version)
         sqlite_schema.migrate(connection, str(path))
-    columns = [name for name in sqlite_schema.RUN_COLUMNS if name not in added]
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
     row = make_row("r1")
     marks = ",".join("?" * len(columns))
     connection.execute(
@@ -41,6 +44,8 @@ def test_runs_of_the_first_schema_are_read_with_what_they_lack(tmp_path, monkeyp
         assert look.run_row("r1") == row
         with closing(sqlite3.connect(path)) as reader:
             seen = reader.execute("SELECT run_id, queue FROM agnt5_runs ORDER BY 1").fetchall()
+            for name in NAMES:
+                reader.execute(f"SELECT * FROM {name}").fetchall()
         assert seen == [("r1", None), ("r2", "mail")]
     finally:
         look.close()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.events.stores.sqlite_trouble import FAULTS
 
 from agnt5.events.index import KeyBinding
-from agnt5.events.log import Append
-from agnt5.events.sealing import shredded_at
+from agnt5.events.log import Append, Removal
+from agnt5.events.sealing import opened, shredded_at
 from agnt5.events.stores import encrypted, sqlite_writer
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.sealed import SealedLog
@@ -357,3 +357,14 @@ def test_a_service_that_is_away_fails_the_appends_of_new_subjects_only(tmp_path)
     assert driver.put(make_append("r2", 0, 1, of("r2", "bob"))) == [None]
     assert len(log.read("r2")) == 1
     log.close()
+
+
+def test_a_run_that_begins_anew_after_it_was_forgotten_has_no_old_key():
+    """Its second append comes before its first one is settled, and must not take what was known."""
+    log = SealedLog(MemoryLog(), Keyring(KEYS), now=0)
+    d = Driver(log)
+    assert d.put(make_append("r", 0, 1, of("r", "anna"))) == [None]
+    assert log.forget([Removal("r", 1)]) == ["r"]
+    assert d.put(make_append("r", 0, 1, of("r", "bob")), make_append("r", 1, 1)) == [None, None]
+    bobs = log.retire("bob", 1)
+    assert [opened(fact.state).key_name for fact in log.inner.read("r")] == bobs * 2

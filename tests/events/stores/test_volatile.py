@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agnt5.events.index import KeyBinding
+from agnt5.events.log import Removal
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.volatile import VolatileLog
 from agnt5.exceptions import StoreInUseError, VersionConflictError
@@ -89,6 +90,11 @@ def test_an_id_of_the_other_log_is_taken():
     for stream, volatile in (("a", True), ("b", False)):
         (error,) = both.put(make_append(stream, 0, 1, make_row(stream), volatile=volatile))
         assert isinstance(error, VersionConflictError)
+    both.log.rebuild([])  # the log says what is there, not its index
+    assert both.put(make_append("a", 1, 1, volatile=True)) == [None]
+    (error,) = both.put(make_append("a", 0, 1, make_row("a"), volatile=True))
+    assert isinstance(error, VersionConflictError)
+    assert both.versions("a") == [1, 2]
 
 
 def test_a_key_goes_from_log_to_log():
@@ -119,3 +125,21 @@ def test_what_is_parked_is_due_in_both():
     assert (log.next_wake(), log.next_wake(10), log.next_wake(20)) == (10, 20, None)
     assert sorted(log.due(20)) == ["a", "b"]
     assert (log.suspended(), log.owing()) == (["c"], ["d"])
+
+
+def test_a_rebuild_writes_the_index_of_both():
+    both = Driver(VolatileLog(MemoryLog()))
+    rows = {run_id: make_row(run_id) for run_id in "dvw"}
+    keys = {run_id: KeyBinding(f"k{run_id}", run_id, "digest") for run_id in "dvw"}
+    for run_id in "dvw":
+        is_volatile = run_id != "d"
+        first = make_append(run_id, 0, 1, keys[run_id], rows[run_id], volatile=is_volatile)
+        assert both.put(first) == [None]
+    log = both.log
+    assert log.forget([Removal("v", 1)]) == ["v"]
+    log.rebuild([rows["d"], rows["w"], keys["w"]])
+    assert [log.key_binding(f"k{run_id}") for run_id in "dvw"] == [None, None, keys["w"]]
+    assert log.list_runs() == [rows["w"], rows["d"]]
+    assert log.inner.list_runs() == [rows["d"]]
+    log.rebuild([])
+    assert log.list_runs() == []

@@ -25,8 +25,7 @@ Only the last version of a stream can be extended; what is there already is fine
 It had to be there already.
 The shortest history that was found:
   1. append a: 1 fact after 0
-  2. close, open again
-  3. append a: 1 fact after 0""",
+  2. append a: 1 fact after 0""",
     "LetsTheEdgeWait": """\
 The store breaks a law of event logs: settled.
 Every append is settled once, and in the order in which it was handed over.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.leases import Lease, Leases
+from agnt5.events.leases import Leases
 from agnt5.events.log import Append, Collected, EventLog, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import EventQuery
 from agnt5.events.vault import Vault
@@ -22,14 +22,17 @@ class StoreLog(EventLog, Leases, Protocol):
         ...
 
 
-class PassingLog:
-    """The EventLog and Leases ports over a log that has both."""
+L = TypeVar("L", bound=EventLog)
 
-    def __init__(self, log: StoreLog) -> None:
+
+class PassingLog(Generic[L]):
+    """The EventLog port over another log."""
+
+    def __init__(self, log: L) -> None:
         self._log = log
 
     @property
-    def inner(self) -> StoreLog:
+    def inner(self) -> L:
         """The log inside, which sees things as they lie."""
         return self._log
 
@@ -52,18 +55,6 @@ class PassingLog:
     def collect(self) -> Collected:
         """Drop what is kept apart from the facts and belongs to none of them any more."""
         return self._log.collect()
-
-    def claim(self, scope: str, owner: str) -> Lease:
-        """Become the owner of a scope, with a new epoch."""
-        return self._log.claim(scope, owner)
-
-    def release(self, lease: Lease) -> None:
-        """Give a lease up."""
-        self._log.release(lease)
-
-    def current(self, scope: str) -> Lease | None:
-        """The lease that stands, or None."""
-        return self._log.current(scope)
 
     def close(self) -> None:
         """Write what was handed over, and close."""

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from agnt5.events.index import NO_RUN, IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, Beginning, LogView, RawFact, Sink, StoredFact
+from agnt5.events.leases import Lease
+from agnt5.events.log import Append, Beginning, LogView, RawFact, Removal, Sink, StoredFact
 from agnt5.events.matching import group_of, matches
 from agnt5.events.query import EventQuery
 from agnt5.events.sealing import bound, clear_part, enveloped, marked, opened
@@ -42,7 +43,7 @@ class _Sealed(Append):
     """
 
 
-class SealedLog(PassingLog):
+class SealedLog(PassingLog[StoreLog]):
     """The EventLog and Leases ports over a store whose facts are encrypted."""
 
     def __init__(
@@ -65,6 +66,20 @@ class SealedLog(PassingLog):
     def owner(self) -> object:
         """The name under which the store inside has claimed its scope."""
         return getattr(self.inner, "owner", None)
+
+    # Leases: they are no secret
+
+    def claim(self, scope: str, owner: str) -> Lease:
+        """Become the owner of a scope, with a new epoch."""
+        return self.inner.claim(scope, owner)
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease up."""
+        self.inner.release(lease)
+
+    def current(self, scope: str) -> Lease | None:
+        """The lease that stands, or None."""
+        return self.inner.current(scope)
 
     # Keys
 
@@ -115,6 +130,13 @@ class SealedLog(PassingLog):
     def rebuild(self, rows: list[IndexChange]) -> None:
         """Drop every index row and write these."""
         self.inner.rebuild([self._rebuilt(row) for row in rows])
+
+    def forget(self, removals: Sequence[Removal]) -> list[str]:
+        """Delete runs, with their rows and keys. One that begins anew is given a key anew."""
+        gone = self.inner.forget(removals)
+        for stream in gone:
+            self._of_stream.pop(stream, None)
+        return gone
 
     def _settled(self, inner: Append) -> Append:
         if not isinstance(inner, _Sealed) or inner.outer is None:

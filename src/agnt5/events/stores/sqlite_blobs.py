@@ -48,10 +48,7 @@ TABLES = (
 _KEEP = "INSERT OR IGNORE INTO blobs (digest, content) VALUES (?,?)"
 _USE = "INSERT OR IGNORE INTO blob_uses (originator_id, originator_version, digest) VALUES (?,?,?)"
 FETCH = "SELECT digest, content FROM blobs WHERE digest IN (SELECT value FROM json_each(?))"
-_FORGET_USES = (
-    "DELETE FROM blob_uses WHERE NOT EXISTS (SELECT 1 FROM stored_events e WHERE "
-    "e.originator_id=blob_uses.originator_id AND e.originator_version=blob_uses.originator_version)"
-)
+FORGET_USES = "DELETE FROM blob_uses WHERE originator_id=?"
 _UNUSED = (
     "SELECT digest, length(content) FROM blobs WHERE NOT EXISTS "
     "(SELECT 1 FROM blob_uses u WHERE u.digest=blobs.digest) LIMIT ?"
@@ -134,7 +131,6 @@ def missing_text(digest: str) -> bytes:
 
 def collect_some(connection: sqlite3.Connection) -> Collected:
     """Drop some blobs that no fact uses any more, inside the caller's transaction."""
-    connection.execute(_FORGET_USES)
     found = connection.execute(_UNUSED, (_GROUP,)).fetchall()
     connection.executemany("DELETE FROM blobs WHERE digest=?", [(digest,) for digest, _ in found])
     return Collected(len(found), sum(int(size) for _, size in found))

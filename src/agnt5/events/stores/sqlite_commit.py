@@ -16,7 +16,7 @@ from operator import attrgetter
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.leases import STORE_SCOPE, Lease
 from agnt5.events.log import Append, Beginning, Chain, Collected, Removal
-from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD, Blobs, collect_some
+from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD, FORGET_USES, Blobs, collect_some
 from agnt5.events.stores.sqlite_chain import ChainWriter
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_keys import keep_keys
@@ -41,7 +41,11 @@ _STANDS = "SELECT 1 FROM leases WHERE scope=? AND owner=? AND epoch=?"
 _TAIL = "SELECT coalesce(max(originator_version), 0) FROM stored_events WHERE originator_id=?"
 _EVENT_ID = "SELECT event_id FROM stored_events WHERE originator_id=? AND originator_version=?"
 
-_FORGET = ("DELETE FROM stored_events WHERE originator_id=?", "DELETE FROM runs WHERE run_id=?")
+_FORGET = (
+    "DELETE FROM stored_events WHERE originator_id=?",
+    "DELETE FROM runs WHERE run_id=?",
+    FORGET_USES,
+)
 _GIVE_UP = "DELETE FROM idempotency_keys WHERE scope=? AND run_id=?"
 
 _run_values = attrgetter(*RUN_COLUMNS)

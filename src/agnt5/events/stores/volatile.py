@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.log import Append, Collected, EventLog, LogView, Removal, Sink, StoredFact
-from agnt5.events.query import EventQuery
+from agnt5.events.log import Append, EventLog, Removal, Sink, StoredFact
 from agnt5.events.stores.memory import MemoryLog
+from agnt5.events.stores.passing import PassingLog
 
 
-class VolatileLog:
-    """The EventLog port over two logs, of which the second one forgets with the process."""
+class VolatileLog(PassingLog[EventLog]):
+    """The EventLog port over two logs, of which the second one forgets with the process.
+
+    What is not said here is asked of the durable one alone: positions of two logs have no common
+    order, and streams that are no run's are always durable.
+    """
 
     def __init__(self, log: EventLog) -> None:
-        self._log = log
+        super().__init__(log)
         self._memory: MemoryLog | None = None
         self._sink: Sink | None = None
-
-    @property
-    def inner(self) -> EventLog:
-        """The durable log."""
-        return self._log
 
     # Writing
 
@@ -50,7 +48,7 @@ class VolatileLog:
         # One by one: what follows the first append of a stream may come along with it.
         for each in requests:
             # An id that is taken on the disk is taken: the append fails there, as it would.
-            is_new = each.volatile and self._log.run_row(each.stream) is None
+            is_new = each.volatile and self._log.last(each.stream) is None
             if is_new or memory.has_stream(each.stream):
                 memory.append([each])
             else:
@@ -79,8 +77,14 @@ class VolatileLog:
         append.changes = changes
 
     def rebuild(self, rows: list[IndexChange]) -> None:
-        """Build the index of the durable log again."""
-        self._log.rebuild(rows)
+        """Drop every index row and write these, each to the log that its run belongs to."""
+        memory = self._memory
+        if memory is None:
+            self._log.rebuild(rows)
+            return
+        apart = [row for row in rows if memory.has_stream(row.run_id)]
+        self._log.rebuild([row for row in rows if not memory.has_stream(row.run_id)])
+        memory.rebuild(apart)
 
     def forget(self, removals: Sequence[Removal]) -> list[str]:
         """Delete runs, each from the log that it belongs to: two transactions at most."""
@@ -92,21 +96,12 @@ class VolatileLog:
         gone = {*(self._log.forget(kept) if kept else ()), *memory.forget(apart)}
         return [each.stream for each in removals if each.stream in gone]
 
-    def collect(self) -> Collected:
-        """Drop what belongs to no fact of the durable log any more."""
-        return self._log.collect()
-
     def close(self) -> None:
         """Close the durable log, and forget the other one."""
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close()
         self._log.close()
-
-    @property
-    def durable(self) -> EventLog:
-        """The log beside the one in memory."""
-        return self._log
 
     # Reading
 
@@ -133,18 +128,6 @@ class VolatileLog:
     def last(self, stream: str) -> StoredFact | None:
         """The last fact of a stream."""
         return self._of(stream).last(stream)
-
-    def position(self) -> int:
-        """Of the durable log; positions of two logs have no common order."""
-        return self._log.position()
-
-    def query(self, query: EventQuery, limit: int) -> list[StoredFact]:
-        """Facts of the durable log."""
-        return self._log.query(query, limit)
-
-    def count(self, query: EventQuery, by: str | None) -> dict[str | None, int]:
-        """Facts of the durable log, counted."""
-        return self._log.count(query, by)
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
@@ -237,19 +220,11 @@ class VolatileLog:
         ]
         return list(heapq.merge(*found, key=_id_of))[:limit]
 
-    def view(self) -> AbstractContextManager[LogView]:
-        """Look at the durable log; of runs in memory there is nothing to compare."""
-        return self._log.view()
-
     def run_ids(self) -> list[str]:
         """Every run that one of them has a stream of, in id order."""
         memory = self._memory
         more = () if memory is None else memory.run_ids()
         return sorted(chain(self._log.run_ids(), more))
-
-    def other_streams(self) -> list[str]:
-        """Every stream that is no run's: those are always durable."""
-        return self._log.other_streams()
 
 
 def _id_of(row: RunRow) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agnt5.events.index import NO_RUN, RunRow
 from agnt5.events.log import LogView, Removal, StoredFact, StreamSize
@@ -60,13 +60,12 @@ class View:
     def play(self, trial: Trial) -> None:
         """Do it."""
         trial.settle()
-        if trial.model.volatile:  # what lies in memory alone is not part of it
+        if trial.uses_memory:  # what lies in memory alone is not part of it
             return
         trial.say("take a view")
         with trial.store.view() as view:
             before = deepcopy(trial.model)
-            puts = [replace(put, volatile=False) for put in self.puts]
-            trial.hand_over(trial.build(puts, with_facts=True))
+            trial.hand_over(trial.build(self.puts, with_facts=True))
             trial.settle()
             same_view(view, before, sorted(self.streams))
 

@@ -105,9 +105,9 @@ class Shrinker:
 
 def _simpler(step: s.Step) -> Generator[s.Step, None, None]:
     """Steps that do less than this one."""
-    if isinstance(step, s.AppendAndGoOn | s.WriteSlowly | s.Strike | s.View):
-        yield s.Append(step.puts)
     if isinstance(step, _WITH_PUTS):
+        if step.puts and not isinstance(step, s.Append):
+            yield s.Append(step.puts)
         for index, put in enumerate(step.puts):
             rest = [*step.puts[:index], *step.puts[index + 1 :]]
             if rest or isinstance(step, s.Crash | s.Reopen | s.Fill):

@@ -140,8 +140,6 @@ class Rebuild:
         """Do it."""
         trial.settle()
         model = trial.model
-        if model.volatile:  # what lies in memory has an index of which a rebuild knows nothing
-            return
         trial.say("rebuild the index" + (" with a key that is bound twice" * self.is_wrong))
         changes: list[IndexChange] = [
             row for run_id, row in reversed(model.rows.items()) if run_id not in self.dropped

@@ -310,7 +310,7 @@ class Trial:
             raise StoreConformanceError("settled", f"Settled twice: {describe(stray)}.")
         facts = same_streams(self.store, self.model)
         self._positions.check(facts, self.model.volatile)
-        if not self.model.volatile:  # which of two logs side by side they are in is not known
+        if not self.uses_memory:  # which of two logs side by side they are in is not known
             same("positions", "position()", self.store.position(), self._positions.highest)
         same_index(self.store, self.model, (0, 4, 5, 9))
         self.owners.check(self.store)
