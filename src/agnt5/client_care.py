@@ -37,6 +37,7 @@ class Caring(BlockingClient):
 
         Raises:
             RunNotFoundError: When one of the runs is not there at all.
+            EncryptionKeyError: When something is encrypted, and its key is not given.
             StoreError: When the disk fails. What is damaged is told, and not raised.
         """
         return self._ask(lambda rt: rt.care.verify(listed(run_ids)))

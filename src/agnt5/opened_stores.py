@@ -23,6 +23,7 @@ def open_log(
     readonly: bool = False,
     create: bool = True,
     encryption: Keyring | None = None,
+    as_it_lies: bool = False,
 ) -> EventLog:
     """Open a store without executing anything.
 
@@ -32,12 +33,15 @@ def open_log(
             cannot be read then.
         create: Create it unless it is there.
         encryption: As for :class:`agnt5.Runtime`.
+        as_it_lies: Ask for no keys: what is encrypted is neither read nor added to.
 
     Raises:
         StoreError: When it is in use, is not there, or cannot be read or written.
     """
-    keyring = privacy_of(encryption, None).keyring
+    keyring = None if as_it_lies else privacy_of(encryption, None).keyring
     log = open_store(store_url(store), readonly=readonly, create=create)
+    if as_it_lies:
+        return log
     try:
         return encrypted(log, keyring, SystemClock().now())
     except BaseException:

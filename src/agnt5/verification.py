@@ -37,6 +37,7 @@ from agnt5.events.schedule.decider import is_schedule_stream
 from agnt5.events.schedule.facts import SCHEDULE_FACTS
 from agnt5.events.shredded import decode_any_shown
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreCorruptError
+from agnt5.privacy_errors import EncryptionKeyError
 
 MAX_FINDINGS: Final = 1000
 """Findings that are told; more are counted."""
@@ -210,6 +211,7 @@ def verify_view(
 
     Raises:
         RunNotFoundError: When one of the runs is not there at all.
+        EncryptionKeyError: When something is encrypted, and its key is not given.
         StoreError: When the disk fails. What is damaged is a finding.
     """
     if run_ids is not None:
@@ -258,6 +260,8 @@ def _take(stream: Stream, row: StoredFact, checks: Sequence[Check]) -> Iterator[
     fact: Fact | None = None
     try:
         fact = decode_any_shown(row)
+    except EncryptionKeyError:
+        raise  # whether it holds together cannot be told, and that is no damage
     except (AGNT5Error, TypeError) as error:
         yield Finding("fact", str(error), stream.name, row.version)
         stream.run = stream.entity = None
@@ -313,8 +317,9 @@ def _fold_run(state: RunState, row: StoredFact, fact: RunFact) -> str | None:
     if state.is_finished:
         return f"the run has ended before, and then comes a {row.topic}"
     phase = _PHASES.get(type(fact), state.phase)
-    is_back = isinstance(fact, RunResumed) and state.pause is not None
-    phase = Phase.RUNNING if is_back or isinstance(fact, Request) else phase
+    if isinstance(fact, RunResumed) and state.pause is not None:
+        phase = state.phase  # whatever it was when it was paused
+    phase = Phase.RUNNING if isinstance(fact, Request) else phase
     if state.phase is not phase:
         return f"a {row.topic} comes to a run that is {state.phase.name}, and not {phase.name}"
     if isinstance(fact, ChildFinished) and fact.key not in state.children:

@@ -8,14 +8,16 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.api import healthy_store
 
 from agnt5 import (
     AsyncClient,
+    EncryptionKeyError,
     EntityRegistry,
     FunctionRegistry,
+    Keyring,
     RunNotFoundError,
     Runtime,
     WorkflowRegistry,
@@ -23,6 +25,7 @@ from agnt5 import (
     rebuild_index,
     verify_store,
 )
+from agnt5.events.run import commands as c
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.sqlite import SqliteLog
 from agnt5.exceptions import StoreCorruptError
@@ -323,6 +326,14 @@ def test_an_index_that_is_built_again_is_sound(healthy, tmp_path):
     assert looked_at(path).findings == []
 
 
+RESUMED = ("r1", c.ResumeRun("d2"))
+SUSPENDED_AND_PAUSED = [
+    ("r1", c.StartRun("d1")),
+    ("r1", c.SuspendRun("diverged", "report", "d1")),
+    ("r1", c.PauseRun()),
+]
+
+
 @pytest.mark.parametrize("make", [MemoryLog, SqliteLog])
 def test_any_history_of_real_facts_is_sound(make, tmp_path):
     numbers = iter(range(10_000))
@@ -335,6 +346,8 @@ def test_any_history_of_real_facts_is_sound(make, tmp_path):
         suppress_health_check=[HealthCheck.too_slow],
     )
     @given(scripts)
+    @example(({"r1": c.QueueRun("order", "workflow", {})}, [("r1", c.PauseRun()), RESUMED]))
+    @example(({"r1": c.QueueRun("order", "workflow", {})}, [*SUSPENDED_AND_PAUSED, RESUMED]))
     def check(script):
         name = tmp_path / f"{next(numbers)}.db"
         log = MemoryLog() if make is MemoryLog else SqliteLog(name, durability="process")
@@ -353,6 +366,31 @@ def test_any_history_of_real_facts_is_sound(make, tmp_path):
         assert found == []
 
     check()
+
+
+async def test_an_encrypted_store_is_looked_at_with_its_keys(file_store):
+    """Without them nothing is said of damage; with them, one event that was changed hides none."""
+
+    @function
+    async def work(n: int) -> int:
+        return n
+
+    keys = Keyring({"k": bytes(32)})
+    async with Runtime(file_store, encryption=keys) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for n in range(3):
+            await client.run("work", {"n": n}, user_id=f"u{n}", run_id=f"r{n}")
+        await client.shred("u2")
+        assert (await client.verify()).findings == []
+    with pytest.raises(EncryptionKeyError):
+        verify_store(file_store)
+    path = file_store.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE stored_events SET recorded_at=1 WHERE originator_id='r0'")
+        connection.execute("UPDATE runs SET component='other' WHERE run_id='r1'")
+    found = verify_store(file_store, encryption=keys)
+    assert found.counts == {"fact": 5, "row": 1}
+    assert found.runs == 3
 
 
 async def test_a_store_that_is_written_meanwhile_is_sound(file_store):

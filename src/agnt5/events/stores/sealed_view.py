@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from heapq import nsmallest
 
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import LogView, StoredFact, StreamSize
 from agnt5.events.sealing import opened
+from agnt5.exceptions import StoreCorruptError
 from agnt5.keyring import NONCE_BYTES, TAG_BYTES
 
 
@@ -27,11 +29,18 @@ class SealedView:
 
     def facts(self, streams: Sequence[str] | None = None) -> Iterator[StoredFact]:
         """The facts of these streams, or of all, ordered by stream and then by version."""
-        return map(self._unsealed, self._view.facts(streams))
+        return map(self._read, self._view.facts(streams))
 
     def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
         """Some facts of one stream."""
-        return [self._unsealed(fact) for fact in self._view.read(stream, after=after, upto=upto)]
+        return [self._read(fact) for fact in self._view.read(stream, after=after, upto=upto)]
+
+    def _read(self, fact: StoredFact) -> StoredFact:
+        try:
+            return self._unsealed(fact)
+        except StoreCorruptError:
+            # No fact, so that it is told; whoever looks at the whole sees the others as well.
+            return replace(fact, state=b"what does not decrypt")
 
     def run_rows(self) -> Iterator[RunRow]:
         """Every row of the index, in id order."""
