@@ -13,7 +13,7 @@ from agnt5.exceptions import InvalidInputError
 from agnt5.limits import Limits
 from agnt5.names import check_word
 from agnt5.pruning import Pruned
-from agnt5.retention import Place
+from agnt5.retention import Payloads, Place
 from agnt5.runs import Runs
 from agnt5.store_checks import all_checks
 from agnt5.sweeps import prune
@@ -46,6 +46,7 @@ class CareDesk:
         component: str | None,
         status: str | None,
         *,
+        payloads: Payloads | None,
         dry_run: bool,
     ) -> Pruned:
         """Delete runs that ended long enough ago."""
@@ -56,9 +57,17 @@ class CareDesk:
             raise InvalidInputError(f"archive is a folder, or None, not {archive!r}")
         if status not in {None, *FINISHED}:
             raise InvalidInputError(f"status is one of {', '.join(FINISHED)}, not {status!r}")
+        if payloads not in {None, "plain"}:
+            raise InvalidInputError(f"payloads is 'plain' or None, not {payloads!r}")
         check_word(component, "component")
         return await prune(
-            self._runs, older_than, archive, component=component, status=status, dry_run=dry_run
+            self._runs,
+            older_than,
+            archive,
+            component=component,
+            status=status,
+            payloads=payloads,
+            dry_run=dry_run,
         )
 
 

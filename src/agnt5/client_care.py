@@ -12,7 +12,7 @@ from agnt5.transfers import listed
 if TYPE_CHECKING:
     from agnt5.diagnosis import Diagnosis
     from agnt5.pruning import Pruned
-    from agnt5.retention import Place
+    from agnt5.retention import Payloads, Place
     from agnt5.verification import Verification
 
 
@@ -62,6 +62,7 @@ class Caring(BlockingClient):
         archive: Place | None,
         component: str | None = None,
         status: str | None = None,
+        payloads: Payloads | None = None,
         dry_run: bool = False,
     ) -> Pruned:
         """Delete runs that ended long enough ago, with all that they have started.
@@ -74,6 +75,8 @@ class Caring(BlockingClient):
             archive: A folder that they are written to first; None to have them deleted and gone.
             component: Only runs of this function or workflow.
             status: Only runs that ended so: ``completed``, ``failed`` or ``cancelled``.
+            payloads: Needed for an archive of an encrypted store: ``"plain"`` says that it may be
+                written in clear.
             dry_run: Only say what would be deleted.
 
         Returns:
@@ -85,7 +88,9 @@ class Caring(BlockingClient):
             OSError: When the archive cannot be written; nothing that is not in it was deleted.
         """
         return self._ask(
-            lambda rt: rt.care.prune(older_than, archive, component, status, dry_run=dry_run)
+            lambda rt: rt.care.prune(
+                older_than, archive, component, status, payloads=payloads, dry_run=dry_run
+            )
         )
 
 
@@ -107,9 +112,12 @@ class AsyncCaring(AwaitingClient):
         archive: Place | None,
         component: str | None = None,
         status: str | None = None,
+        payloads: Payloads | None = None,
         dry_run: bool = False,
     ) -> Pruned:
         """Delete runs that ended long enough ago. See :meth:`Client.prune`."""
         return await self._ask(
-            lambda rt: rt.care.prune(older_than, archive, component, status, dry_run=dry_run)
+            lambda rt: rt.care.prune(
+                older_than, archive, component, status, payloads=payloads, dry_run=dry_run
+            )
         )

@@ -78,7 +78,9 @@ class Desks:
         return Bulk(self.runs, self.operating)
 
 
-def sweeps_of(runs: Runs, retention: Mapping[str, Retention] | None) -> Sweeps | None:
+def sweeps_of(
+    runs: Runs, retention: Mapping[str, Retention] | None, *, is_encrypted: bool
+) -> Sweeps | None:
     """What keeps the retentions of a runtime; None, and not imported, where there are none.
 
     Raises:
@@ -89,4 +91,4 @@ def sweeps_of(runs: Runs, retention: Mapping[str, Retention] | None) -> Sweeps |
     from agnt5.retention import checked  # noqa: PLC0415 - see above
     from agnt5.sweeps import Sweeps  # noqa: PLC0415 - see above
 
-    return Sweeps(runs, checked(retention))
+    return Sweeps(runs, checked(retention, is_encrypted=is_encrypted))

@@ -22,6 +22,7 @@ from agnt5 import (
     AsyncClient,
     ConfigurationError,
     InvalidInputError,
+    Keyring,
     Retention,
     RunNotFoundError,
     Runtime,
@@ -200,6 +201,53 @@ async def test_families_go_as_one(store):
         found = await client.prune(timedelta(seconds=5), archive=None, component="parent")
         assert (found.runs, found.kept) == (2, {})
         assert await client.list_runs() == []
+
+
+async def test_what_was_shredded_goes_as_well(file_store, tmp_path):
+    """Its time is up like that of others; but no archive takes what nobody can read."""
+
+    @function
+    async def work(n: int) -> int:
+        return n
+
+    clock = instant_clock()
+    keys = Keyring({"k": bytes(32)})
+    async with Runtime(file_store, clock=clock, encryption=keys) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for user in ("anna", "ben"):
+            await client.run("work", {"n": 1}, user_id=user, idempotency_key=user)
+        clock.advance(10)
+        await settled(runtime)
+        await client.shred("anna")
+        found = await client.prune(NOW, archive=tmp_path / "old", payloads="plain")
+        assert (found.runs, found.kept) == (1, {"shredded": 1})
+        assert [h.queued.user_id for h in read_histories(found.files[0])] == ["ben"]
+        assert (await client.prune(NOW, archive=None)).runs == 1
+        assert runtime._log.key_binding("function:work:anna") is None
+        assert (await client.verify()).findings == []
+
+
+async def test_an_encrypted_store_is_not_archived_in_clear_unless_said(file_store, tmp_path):
+    @function
+    async def work(text: str) -> str:
+        return text
+
+    keys, clock, place = Keyring({"k": bytes(32)}), instant_clock(), tmp_path / "old"
+    with pytest.raises(ConfigurationError, match="written in clear"):
+        Runtime(file_store, encryption=keys, retention={"*": Retention(NOW, archive=place)})
+    said = {"*": Retention(NOW, archive=place, payloads="plain")}
+    async with Runtime(file_store, clock=clock, encryption=keys, retention=said) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("work", {"text": "secret"})
+        clock.advance(10)
+        await settled(runtime)
+        with pytest.raises(InvalidInputError, match="written in clear"):
+            await client.prune(NOW, archive=place)
+        assert not place.exists()
+        clock.advance(61)
+        await until(lambda: not runtime._log.run_ids())
+    (file,) = place.iterdir()
+    assert "secret" in file.read_text()
 
 
 async def test_a_run_stays_while_the_one_before_it_has_its_key(store):
@@ -449,6 +497,8 @@ def test_bad_settings_are_refused():
         Retention(timedelta(days=-1))
     with pytest.raises(ConfigurationError, match="a folder"):
         Retention(NOW, archive=3)
+    with pytest.raises(ConfigurationError, match="'plain' or None"):
+        Retention(NOW, payloads="sealed")
 
 
 async def test_bad_questions_are_refused(store):
@@ -457,6 +507,7 @@ async def test_bad_questions_are_refused(store):
         for wrong, said in (
             ({"older_than": 3, "archive": None}, "older_than"),
             ({"older_than": NOW, "archive": 3}, "a folder"),
+            ({"older_than": NOW, "archive": None, "payloads": "sealed"}, "'plain' or None"),
             ({"older_than": NOW, "archive": None, "status": "running"}, "status is one of"),
             ({"older_than": NOW, "archive": None, "component": ""}, "component"),
         ):

@@ -15,6 +15,7 @@ from agnt5.cli.output import json_option, print_json, print_text
 
 if TYPE_CHECKING:
     from agnt5.client import AsyncClient
+    from agnt5.retention import Payloads
 
 _SPAN: Final = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -117,6 +118,11 @@ def vacuum(store: str | None, *, as_json: bool) -> None:
     help="The folder to write them to before.",
 )
 @click.option("--no-archive", is_flag=True, help="Delete them for good.")
+@click.option(
+    "--payloads",
+    type=click.Choice(["plain"]),
+    help="Of an encrypted store: that the files may have them in clear.",
+)
 @click.option("--component", help="Only runs of this function or workflow.")
 @click.option(
     "--status",
@@ -132,6 +138,7 @@ def prune(
     component: str | None,
     status: str | None,
     store: str | None,
+    payloads: Payloads | None,
     *,
     no_archive: bool,
     dry_run: bool,
@@ -149,7 +156,12 @@ def prune(
 
     async def ask(client: AsyncClient) -> None:
         done = await client.prune(
-            older_than, archive=archive, component=component, status=status, dry_run=dry_run
+            older_than,
+            archive=archive,
+            component=component,
+            status=status,
+            payloads=payloads,
+            dry_run=dry_run,
         )
         if as_json:
             print_json(done.as_json())
