@@ -157,8 +157,7 @@ class Runtime(Desks):
         self.conversations, self.streams = Conversations(self.runs), RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
         self._secrets, self._clock = privacy_of(encryption, chain), clock or SystemClock()
-        is_encrypted = self._secrets.keyring is not None
-        self._sweeps = sweeps_of(self.runs, retention, is_encrypted=is_encrypted)
+        self._sweeps = sweeps_of(self.runs, retention, self._secrets.keyring)
         self.telemetry = Telemetry(self._clock)
 
     async def __aenter__(self) -> Self:

@@ -393,6 +393,30 @@ async def test_an_encrypted_store_is_looked_at_with_its_keys(file_store):
     assert found.runs == 3
 
 
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("UPDATE blobs SET content=replace(content, 'x', 'y')", "was changed"),
+        ("DELETE FROM blob_uses", "not noted as used by event"),
+        ("DELETE FROM blobs", "is missing"),
+    ],
+)
+async def test_a_long_payload_that_lies_apart_is_looked_at(file_store, damage, found):
+    """What is not noted as used would be dropped the next time that a run is pruned."""
+
+    @function
+    async def work() -> str:
+        return "x" * 100_000
+
+    async with Runtime(file_store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("work")
+        assert (await client.verify()).findings == []
+    with closing(sqlite3.connect(file_store.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(damage)
+    assert found in str(verify_store(file_store))
+
+
 async def test_a_store_that_is_written_meanwhile_is_sound(file_store):
     """The owner looks, and so does somebody who only reads."""
 
