@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from agnt5.diagnosis import Diagnosis, examine
 from agnt5.events.index import FINISHED
@@ -26,9 +27,13 @@ class CareDesk:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    async def verify(self, run_ids: Sequence[str] | None) -> Verification:
+    async def verify(
+        self, run_ids: Sequence[str] | None, *, needs_keys: bool = True
+    ) -> Verification:
         """Whether it holds together."""
-        return await self._runs.look(verify_log, self._runs.bus.log, run_ids)
+        return await self._runs.look(
+            partial(verify_log, self._runs.bus.log, run_ids, needs_keys=needs_keys)
+        )
 
     async def doctor(self, stuck_after: timedelta, limits: Limits) -> Diagnosis:
         """How it is."""
@@ -71,7 +76,9 @@ class CareDesk:
         )
 
 
-def verify_log(log: EventLog, run_ids: Sequence[str] | None) -> Verification:
+def verify_log(
+    log: EventLog, run_ids: Sequence[str] | None, *, needs_keys: bool = True
+) -> Verification:
     """Look at a log as of one moment."""
     with log.view() as view:
-        return verify_view(view, all_checks(), run_ids)
+        return verify_view(view, all_checks(), run_ids, needs_keys=needs_keys)

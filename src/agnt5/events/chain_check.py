@@ -70,6 +70,19 @@ class ChainReport:
         """Whether there is a chain, and everything fits it."""
         return self.begun_at is not None and not self.problems
 
+    def __str__(self) -> str:
+        """A line for each problem, and the counts."""
+        lines = [f"{problem.kind}: {problem.message}" for problem in self.problems]
+        counts = [
+            f"{self.facts} events of {self.streams} streams",
+            f"{self.before_chain} older than the chain",
+            f"{self.unsigned} younger than the last head",
+            f"{self.heads} heads, {self.trusted_heads} of them by a key that was given",
+        ]
+        if self.last_head is not None:
+            counts.append("the last head is {}:{}".format(*self.last_head))
+        return "\n".join([*lines, f"{'whole' if self.ok else 'NOT WHOLE'}: {'; '.join(counts)}"])
+
 
 @dataclass(slots=True)
 class _Stream:

@@ -12,6 +12,7 @@ from agnt5.events.log import LogView, StoredFact, StreamSize
 from agnt5.events.sealing import opened
 from agnt5.exceptions import StoreCorruptError
 from agnt5.keyring import NONCE_BYTES, TAG_BYTES
+from agnt5.privacy_errors import EncryptionKeyError
 
 
 class SealedView:
@@ -38,6 +39,8 @@ class SealedView:
     def _read(self, fact: StoredFact) -> StoredFact:
         try:
             return self._unsealed(fact)
+        except EncryptionKeyError:
+            return fact  # whoever decodes it is told
         except StoreCorruptError:
             # No fact, so that it is told; whoever looks at the whole sees the others as well.
             return replace(fact, state=b"what does not decrypt")
