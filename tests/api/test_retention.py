@@ -21,11 +21,13 @@ from tests.api.helpers import python, until
 from agnt5 import (
     AsyncClient,
     ConfigurationError,
+    HashChain,
     InvalidInputError,
     Keyring,
     Retention,
     RunNotFoundError,
     Runtime,
+    SigningKey,
     WorkflowContext,
     function,
     import_runs,
@@ -150,6 +152,79 @@ async def test_of_a_living_chain_only_what_lies_between_goes(file_store):
         clock.advance(10)
         assert (await client.prune(timedelta(seconds=5), archive=None)).runs == 2
         assert await client.list_runs() == []
+
+
+async def test_links_of_a_chain_go_and_come_back_and_every_head_fits(file_store, tmp_path):
+    """What is deleted is named in the same head as what it has grown by until then."""
+
+    @function
+    async def half(n: int) -> int:
+        return n // 2
+
+    @workflow
+    async def counts(ctx: WorkflowContext, n: int) -> int:
+        await ctx.child(half, n)
+        if n < 3:
+            return ctx.continue_as_new(n + 1)
+        return n + await ctx.wait_for_signal("go")
+
+    signed = HashChain(SigningKey(bytes(32)))
+    clock = instant_clock()
+    async with Runtime(file_store, clock=clock, park_after=0, chain=signed) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("counts", {"n": 0}, "workflow", run_id="c")
+        await until(lambda: len(runtime._log.run_ids()) == 8)
+        await settled(runtime)
+        clock.advance(10)
+        files = []
+        for _ in range(2):
+            done = await client.prune(NOW, archive=tmp_path / "old")
+            assert (done.runs, done.kept) == (4, {"unfinished": 1})
+            found = await client.verify(chain=True)
+            assert (str(found.chain.problems), found.findings) == ("()", [])
+            files = done.files
+            assert (await client.import_runs(files[0])).runs == 4
+            assert (await client.verify(chain=True)).ok
+        await client.signal("c", "go", 1)
+        assert (await client.wait_for_result("c")).output == 4
+        await settled(runtime)
+        clock.advance(10)
+        assert (await client.prune(NOW, archive=None)).runs == 8
+        assert (await client.verify(chain=True)).ok
+        # Alone, they tell what they were, and wait for nobody.
+        assert (await client.import_runs(files[0])).runs == 4
+        assert (await client.verify(chain=True)).findings == []
+        assert (await client.doctor(NOW)).counts == {}
+
+
+async def test_a_fork_outlives_what_it_was_copied_from(file_store):
+    @function
+    async def half(n: int) -> int:
+        return n // 2
+
+    @workflow
+    async def parent(ctx: WorkflowContext) -> int:
+        return await ctx.child(half, 8) + await ctx.wait_for_signal("go")
+
+    clock = instant_clock()
+    async with Runtime(file_store, clock=clock, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("parent", {}, "workflow", run_id="p", idempotency_key="k")
+        await until(lambda: runtime._log.run_row("p").parked)
+        await client.fork("p", new_run_id="f")
+        await client.signal("p", "go", 1)
+        assert (await client.wait_for_result("p")).output == 5
+        await until(lambda: runtime._log.run_row("f").parked)
+        await settled(runtime)
+        clock.advance(10)
+        assert (await client.prune(NOW, archive=None)).runs == 2
+        assert (await client.verify()).findings == []
+        await client.signal("f", "go", 2)
+        assert (await client.wait_for_result("f")).output == 6
+        await settled(runtime)
+        clock.advance(10)
+        assert (await client.verify()).findings == []
+        assert (await client.prune(NOW, archive=None)).runs == 1
 
 
 async def test_pruning_gives_back_the_room_of_long_payloads(file_store):

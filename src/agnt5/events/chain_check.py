@@ -130,9 +130,9 @@ class ChainCheck:
                 self._say("head", None, head.seq, f"head {head.seq} says nothing that is known")
                 continue
             self._check_head(head, content)
-            for stream in content.gone:
-                self._promised.pop(stream, None)
             self._promised.update(content.streams)
+            for stream in content.gone:  # also what had grown since the last head
+                self._promised.pop(stream, None)
             is_met = is_met or (head.seq, head.hash) == self.expected
             self._last, self._heads = head, self._heads + 1
         if not is_met and self.expected is not None:
