@@ -10,7 +10,7 @@ from typing import Final
 from agnt5.answers import when
 from agnt5.events.care import Care, StoreFigures
 from agnt5.events.codec import decode_fact, decode_history
-from agnt5.events.index import NO_RUN, PAUSED, RunRow
+from agnt5.events.index import NO_RUN, PAUSED, RunRow, last_of_chain
 from agnt5.events.log import EventLog, LogView, StoredFact, StreamSize
 from agnt5.events.query import EventQuery
 from agnt5.events.run.facts import RunFact, RunPaused, RunSuspended
@@ -196,7 +196,7 @@ def _look_at_runs(
         elif row.wake_at is None:
             waiting += 1
             if waiting <= _LOOKED_AT:
-                _look_at_waits(found, view, row.run_id)
+                _look_at_waits(found, log, view, row.run_id)
         elif row.wake_at < now - _OVERDUE_US:
             due = f"it should have gone on at {when(row.wake_at):%Y-%m-%d %H:%M:%S} UTC"
             found.add(Complaint("overdue", due, row.run_id))
@@ -246,21 +246,21 @@ def _look_at_runnable(found: Diagnosis, log: EventLog, row: RunRow, before: int)
         )
 
 
-def _look_at_waits(found: Diagnosis, view: LogView, run_id: str) -> None:
+def _look_at_waits(found: Diagnosis, log: EventLog, view: LogView, run_id: str) -> None:
     """A person and a signal may always come; a child that is over comes no more."""
     try:
         state = fold(run_id, decode_history(view.read(run_id)))
     except (AGNT5Error, LookupError, ValueError, TypeError, AttributeError):
         return  # verify tells of it
-    lost = list(_lost_children(view, state))
+    lost = list(_lost_children(log, view, state))
     if state.open and len(lost) == len(state.open):
         found.add(Complaint("forsaken", f"it waits for {', '.join(lost)}, long over", run_id))
 
 
-def _lost_children(view: LogView, state: RunState) -> Iterator[str]:
+def _lost_children(log: EventLog, view: LogView, state: RunState) -> Iterator[str]:
     for op in state.open.values():
         if op.kind is OpKind.CHILD and op.child is not None:
-            child = view.run_row(op.child.child_run_id)
+            child = view.run_row(last_of_chain(log, op.child.child_run_id))
             if child is not None and child.finished_at is not None and not child.owes:
                 yield child.run_id
 

@@ -159,6 +159,27 @@ async def test_who_waits_for_a_child_that_is_over_is_told(file_store):
     assert "it waits for kid" in str(found)
 
 
+async def test_who_waits_for_a_child_that_went_on_as_another_run_is_not_forsaken(store):
+    @workflow
+    async def child(ctx: WorkflowContext, n: int) -> int:
+        if n < 2:
+            return ctx.continue_as_new(n + 1)
+        return await ctx.wait_for_signal("go")
+
+    @workflow
+    async def parent(ctx: WorkflowContext) -> int:
+        return await ctx.child(child, 0, run_id="kid")
+
+    async with Runtime(store, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("parent", {}, "workflow", run_id="p")
+        await until(lambda: len(runtime._log.run_ids()) == 4)
+        await until(lambda: not runtime._bus.runs and not runtime._log.owing())
+        assert (await client.doctor()).counts == {}
+        await client.signal("kid", "go", 7)
+        assert (await client.wait_for_result("p")).output == 7
+
+
 async def test_bad_questions_are_refused(store):
     async with Runtime(store) as runtime:
         with pytest.raises(InvalidInputError, match="stuck_after"):
