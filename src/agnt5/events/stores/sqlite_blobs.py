@@ -56,6 +56,10 @@ _UNUSED = (
     "SELECT digest, length(content) FROM blobs WHERE NOT EXISTS "
     "(SELECT 1 FROM blob_uses u WHERE u.digest=blobs.digest) LIMIT ?"
 )
+_POINTING = (
+    "SELECT originator_id, originator_version, state FROM stored_events WHERE typeof(state)='text'"
+)
+_IS_USED = "SELECT 1 FROM blob_uses WHERE originator_id=? AND originator_version=? AND digest=?"
 
 
 class Blobs:
@@ -165,11 +169,6 @@ def damages_of(connection: sqlite3.Connection) -> Iterator[str]:
                 )
 
 
-_POINTING = (
-    "SELECT originator_id, originator_version, state FROM stored_events "
-    "WHERE typeof(state)='text' ORDER BY 1, 2"
-)
-_IS_USED = "SELECT 1 FROM blob_uses WHERE originator_id=? AND originator_version=? AND digest=?"
 _POINTED = f"substr(p.s,instr(p.s,'{MARK}')+{len(MARK)},{DIGEST_LENGTH})"
 _WHOLE = (
     "SELECT CAST(b.content AS TEXT) FROM blobs b WHERE b.digest="
