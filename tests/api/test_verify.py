@@ -379,7 +379,8 @@ async def test_an_encrypted_store_is_looked_at_with_its_keys(file_store):
     async with Runtime(file_store, encryption=keys) as runtime:
         client = AsyncClient(runtime=runtime)
         for n in range(3):
-            await client.run("work", {"n": n}, user_id=f"u{n}", run_id=f"r{n}")
+            once = {"idempotency_key": f"k{n}"} if n else {}
+            await client.run("work", {"n": n}, user_id=f"u{n}", run_id=f"r{n}", **once)
         await client.shred("u2")
         assert (await client.verify()).findings == []
     with pytest.raises(EncryptionKeyError):
@@ -388,8 +389,10 @@ async def test_an_encrypted_store_is_looked_at_with_its_keys(file_store):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE stored_events SET recorded_at=1 WHERE originator_id='r0'")
         connection.execute("UPDATE runs SET component='other' WHERE run_id='r1'")
+        sql = "UPDATE idempotency_keys SET input_digest=input_digest || '?' WHERE run_id='r1'"
+        connection.execute(sql)
     found = verify_store(file_store, encryption=keys)
-    assert found.counts == {"fact": 5, "row": 1}
+    assert found.counts == {"fact": 5, "row": 1, "key": 1}
     assert found.runs == 3
 
 

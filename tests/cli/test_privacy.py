@@ -54,6 +54,7 @@ def test_keys_are_rotated_and_the_old_one_is_needed_no_more(folder):
     refused = says(folder, "show", "a1", keys=NEW, status=3)
     assert "'old'" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert "sealed: run a1" in says(folder, "verify", "--chain", keys=NEW).stdout
     assert says(folder, "rotate-keys", "--json", keys=f"{NEW},{OLD}").stdout.split() == [
         "{",
         '"keys":',

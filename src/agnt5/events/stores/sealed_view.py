@@ -55,12 +55,18 @@ class SealedView:
 
     def key_bindings(self) -> Iterator[KeyBinding]:
         """Every key, in the order of the scopes."""
-        return map(self._unsealed_binding, self._view.key_bindings())
+        return map(self._read_binding, self._view.key_bindings())
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """One of them."""
         found = self._view.key_binding(scope)
-        return None if found is None else self._unsealed_binding(found)
+        return None if found is None else self._read_binding(found)
+
+    def _read_binding(self, binding: KeyBinding) -> KeyBinding:
+        try:
+            return self._unsealed_binding(binding)
+        except (EncryptionKeyError, StoreCorruptError):
+            return binding  # the digest of no input
 
     def repeated(self) -> Iterator[str]:
         """Event ids that more than one fact has, in order."""
