@@ -88,10 +88,20 @@ def select_histories(log: EventLog, selection: Selection) -> Iterator[History]:
             yield history_of(run_id, rows[run_id])
 
 
-def _as_meant(log: EventLog, payloads: Payloads | None) -> EventLog:
-    layer: object = log
+def is_encrypted(log: EventLog) -> bool:
+    """Whether what is read of it was decrypted."""
+    return _encrypting(log) is not None
+
+
+def _encrypting(log: object) -> object | None:
+    layer: object | None = log
     while layer is not None and not hasattr(layer, "key_name_of"):
         layer = getattr(layer, "inner", None)
+    return layer
+
+
+def _as_meant(log: EventLog, payloads: Payloads | None) -> EventLog:
+    layer = _encrypting(log)
     if layer is None:
         return log
     if payloads is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from agnt5.diagnosis import Diagnosis, examine
 from agnt5.events.index import FINISHED
@@ -13,7 +14,7 @@ from agnt5.exceptions import InvalidInputError
 from agnt5.limits import Limits
 from agnt5.names import check_word
 from agnt5.pruning import Pruned
-from agnt5.retention import Place
+from agnt5.retention import Payloads, Place
 from agnt5.runs import Runs
 from agnt5.store_checks import all_checks
 from agnt5.sweeps import prune
@@ -26,9 +27,13 @@ class CareDesk:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    async def verify(self, run_ids: Sequence[str] | None) -> Verification:
+    async def verify(
+        self, run_ids: Sequence[str] | None, *, needs_keys: bool = True
+    ) -> Verification:
         """Whether it holds together."""
-        return await self._runs.look(verify_log, self._runs.bus.log, run_ids)
+        return await self._runs.look(
+            partial(verify_log, self._runs.bus.log, run_ids, needs_keys=needs_keys)
+        )
 
     async def doctor(self, stuck_after: timedelta, limits: Limits) -> Diagnosis:
         """How it is."""
@@ -46,6 +51,7 @@ class CareDesk:
         component: str | None,
         status: str | None,
         *,
+        payloads: Payloads | None,
         dry_run: bool,
     ) -> Pruned:
         """Delete runs that ended long enough ago."""
@@ -56,13 +62,23 @@ class CareDesk:
             raise InvalidInputError(f"archive is a folder, or None, not {archive!r}")
         if status not in {None, *FINISHED}:
             raise InvalidInputError(f"status is one of {', '.join(FINISHED)}, not {status!r}")
+        if payloads not in {None, "plain"}:
+            raise InvalidInputError(f"payloads is 'plain' or None, not {payloads!r}")
         check_word(component, "component")
         return await prune(
-            self._runs, older_than, archive, component=component, status=status, dry_run=dry_run
+            self._runs,
+            older_than,
+            archive,
+            component=component,
+            status=status,
+            payloads=payloads,
+            dry_run=dry_run,
         )
 
 
-def verify_log(log: EventLog, run_ids: Sequence[str] | None) -> Verification:
+def verify_log(
+    log: EventLog, run_ids: Sequence[str] | None, *, needs_keys: bool = True
+) -> Verification:
     """Look at a log as of one moment."""
     with log.view() as view:
-        return verify_view(view, all_checks(), run_ids)
+        return verify_view(view, all_checks(), run_ids, needs_keys=needs_keys)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agnt5.care_desk import CareDesk
     from agnt5.event_queries import EventQueries
     from agnt5.history_desk import HistoryDesk
+    from agnt5.keyring import Keyring
     from agnt5.operator_desk import Operating
     from agnt5.privacy_desk import PrivacyDesk
     from agnt5.retention import Retention
@@ -78,7 +79,9 @@ class Desks:
         return Bulk(self.runs, self.operating)
 
 
-def sweeps_of(runs: Runs, retention: Mapping[str, Retention] | None) -> Sweeps | None:
+def sweeps_of(
+    runs: Runs, retention: Mapping[str, Retention] | None, keyring: Keyring | None
+) -> Sweeps | None:
     """What keeps the retentions of a runtime; None, and not imported, where there are none.
 
     Raises:
@@ -89,4 +92,4 @@ def sweeps_of(runs: Runs, retention: Mapping[str, Retention] | None) -> Sweeps |
     from agnt5.retention import checked  # noqa: PLC0415 - see above
     from agnt5.sweeps import Sweeps  # noqa: PLC0415 - see above
 
-    return Sweeps(runs, checked(retention))
+    return Sweeps(runs, checked(retention, is_encrypted=keyring is not None))

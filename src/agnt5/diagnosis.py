@@ -10,10 +10,10 @@ from typing import Final
 from agnt5.answers import when
 from agnt5.events.care import Care, StoreFigures
 from agnt5.events.codec import decode_fact, decode_history
-from agnt5.events.index import NO_RUN, RunRow
-from agnt5.events.log import EventLog, LogView, StreamSize
+from agnt5.events.index import NO_RUN, PAUSED, RunRow, last_of_chain
+from agnt5.events.log import EventLog, LogView, StoredFact, StreamSize
 from agnt5.events.query import EventQuery
-from agnt5.events.run.facts import RunSuspended
+from agnt5.events.run.facts import RunFact, RunPaused, RunSuspended
 from agnt5.events.run.state import OpKind, RunState, fold
 from agnt5.exceptions import AGNT5Error
 from agnt5.limits import Limits
@@ -24,6 +24,7 @@ MOST: Final = 20
 """Complaints of one kind that are told; more are counted."""
 _LOOKED_AT: Final = 1000
 """Runs of which it is looked at in detail what they wait for."""
+_PAGE: Final = 100
 _SECOND: Final = 1_000_000
 _OVERDUE_US: Final = 60 * _SECOND
 _MIB: Final = 1024 * 1024
@@ -31,6 +32,7 @@ _PERIODS: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 
 ADVICE: Final[dict[str, str]] = {
     "suspended": "Mend what its report says, then start the program again or resume it; or cancel.",
+    "paused": "Somebody has stopped it: resume it when it may go on, or cancel it.",
     "stuck": "Look at it with explain. If a program executes it, its code may hang outside of"
     " durable calls; if it was accepted and has not begun, a queue or max_active_runs is full.",
     "overdue": "Its time has come, and nobody has woken it: start a program that executes it.",
@@ -158,22 +160,26 @@ def examine(log: EventLog, limits: Limits, now: int, stuck_after_us: int) -> Dia
         StoreError: When it cannot be read.
     """
     found = Diagnosis()
-    durable = getattr(log, "durable", log)
-    if isinstance(durable, Care):
-        found.store = durable.figures()
+    layer: object | None = log
+    while layer is not None and not isinstance(layer, Care):
+        layer = getattr(layer, "inner", None)
+    if layer is not None:
+        found.store = layer.figures()
     for name, seconds in _PERIODS.items():
         since = now - seconds * _SECOND
         found.events[name] = sum(log.count(EventQuery(since=since), None).values())
     with log.view() as view:
         found.biggest = view.sizes(BIGGEST)
-        _look_at_runs(found, view, now, stuck_after_us)
+        _look_at_runs(found, log, view, now - stuck_after_us, now)
         _look_at_sizes(found, limits)
     if found.store is not None:
         _look_at_store(found, found.store)
     return found
 
 
-def _look_at_runs(found: Diagnosis, view: LogView, now: int, stuck_after_us: int) -> None:
+def _look_at_runs(
+    found: Diagnosis, log: EventLog, view: LogView, stuck_before: int, now: int
+) -> None:
     statuses, waiting = Counter[str](), 0
     for row in view.run_rows():
         statuses[row.status] += 1
@@ -182,33 +188,57 @@ def _look_at_runs(found: Diagnosis, view: LogView, now: int, stuck_after_us: int
                 ended = f"it ended at {when(row.finished_at):%Y-%m-%d %H:%M:%S} UTC"
                 found.add(Complaint("owing", ended, row.run_id))
         elif row.status == "suspended":
-            found.add(Complaint("suspended", _reason(view, row.run_id), row.run_id))
+            found.add(Complaint("suspended", _reason(log, row.run_id), row.run_id))
+        elif row.status == PAUSED:
+            _look_at_paused(found, log, row, stuck_before)
         elif not row.parked:
-            _look_at_runnable(found, view, row, now - stuck_after_us)
+            _look_at_runnable(found, log, row, stuck_before)
         elif row.wake_at is None:
             waiting += 1
             if waiting <= _LOOKED_AT:
-                _look_at_waits(found, view, row.run_id)
+                _look_at_waits(found, log, view, row.run_id)
         elif row.wake_at < now - _OVERDUE_US:
             due = f"it should have gone on at {when(row.wake_at):%Y-%m-%d %H:%M:%S} UTC"
             found.add(Complaint("overdue", due, row.run_id))
     found.runs = dict(statuses)
 
 
-def _reason(view: LogView, run_id: str) -> str:
-    for row in reversed(view.read(run_id)):
-        if row.topic.partition(";")[0] == RunSuspended.topic:
-            try:
-                fact = decode_fact(row)
-            except AGNT5Error as error:
-                return str(error)
-            assert isinstance(fact, RunSuspended)  # noqa: S101 - its topic says so
-            return f"{fact.reason}: {fact.report.partition(chr(10))[0]}"
-    return "no reason is on record: see verify"
+def _reason(log: EventLog, run_id: str) -> str:
+    row = _newest(log, run_id, RunSuspended)
+    if row is None:
+        return "no reason is on record: see verify"
+    try:
+        fact = decode_fact(row)
+    except AGNT5Error as error:
+        return str(error)
+    assert isinstance(fact, RunSuspended)  # noqa: S101 - its topic says so
+    return f"{fact.reason}: {fact.report.partition(chr(10))[0]}"
 
 
-def _look_at_runnable(found: Diagnosis, view: LogView, row: RunRow, before: int) -> None:
-    last = max((fact.at for fact in view.read(row.run_id)), default=row.created_at)
+def _newest(log: EventLog, run_id: str, kind: type[RunFact]) -> StoredFact | None:
+    """Its last event of a kind. Looked for from the end: such a run may be very long."""
+    newest = log.last(run_id)
+    upto = 0 if newest is None else newest.version
+    while upto > 0:
+        after = max(0, upto - _PAGE)
+        for row in reversed(log.read(run_id, after=after, upto=upto)):
+            if row.topic.partition(";")[0] == kind.topic:
+                return row
+        upto = after
+    return None
+
+
+def _look_at_paused(found: Diagnosis, log: EventLog, row: RunRow, before: int) -> None:
+    pause = _newest(log, row.run_id, RunPaused)
+    since = row.created_at if pause is None else pause.at
+    if since < before:
+        at = f"{when(since):%Y-%m-%d %H:%M:%S} UTC"
+        found.add(Complaint("paused", f"it stands still since {at}", row.run_id))
+
+
+def _look_at_runnable(found: Diagnosis, log: EventLog, row: RunRow, before: int) -> None:
+    newest = log.last(row.run_id)
+    last = row.created_at if newest is None else newest.at
     if last < before:
         at = f"{when(last):%Y-%m-%d %H:%M:%S} UTC"
         found.add(
@@ -216,21 +246,21 @@ def _look_at_runnable(found: Diagnosis, view: LogView, row: RunRow, before: int)
         )
 
 
-def _look_at_waits(found: Diagnosis, view: LogView, run_id: str) -> None:
+def _look_at_waits(found: Diagnosis, log: EventLog, view: LogView, run_id: str) -> None:
     """A person and a signal may always come; a child that is over comes no more."""
     try:
         state = fold(run_id, decode_history(view.read(run_id)))
     except (AGNT5Error, LookupError, ValueError, TypeError, AttributeError):
         return  # verify tells of it
-    lost = list(_lost_children(view, state))
+    lost = list(_lost_children(log, view, state))
     if state.open and len(lost) == len(state.open):
         found.add(Complaint("forsaken", f"it waits for {', '.join(lost)}, long over", run_id))
 
 
-def _lost_children(view: LogView, state: RunState) -> Iterator[str]:
+def _lost_children(log: EventLog, view: LogView, state: RunState) -> Iterator[str]:
     for op in state.open.values():
         if op.kind is OpKind.CHILD and op.child is not None:
-            child = view.run_row(op.child.child_run_id)
+            child = view.run_row(last_of_chain(log, op.child.child_run_id))
             if child is not None and child.finished_at is not None and not child.owes:
                 yield child.run_id
 

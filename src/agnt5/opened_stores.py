@@ -43,6 +43,7 @@ def open_log(
     readonly: bool = False,
     create: bool = True,
     encryption: Keyring | None = None,
+    as_it_lies: bool = False,
 ) -> EventLog:
     """Open a store without executing anything.
 
@@ -52,10 +53,13 @@ def open_log(
             cannot be read then.
         create: Create it unless it is there.
         encryption: As for :class:`agnt5.Runtime`.
+        as_it_lies: Ask for no keys: what is encrypted is neither read nor added to.
 
     Raises:
         StoreError: When it is in use, is not there, or cannot be read or written.
     """
+    if as_it_lies:
+        return open_store(store_url(store), readonly=readonly, create=create)
     secrets = privacy_of(encryption, None)
     now = SystemClock().now()
     return open_private(store_url(store), secrets, now, readonly=readonly, create=create)

@@ -34,7 +34,8 @@ class Pruned:
         kept: Families that had to stay, by the reason: ``unfinished`` (a run that one of them has
             started is under way), ``recent`` (it has ended too lately), ``owing`` (another run
             has not heard of it yet), ``in memory``, ``scheduled`` (the last run of its schedule),
-            ``key`` (it has its key from a run that stays), ``damaged``.
+            ``key`` (it has its key from a run that stays), ``shredded`` (nobody can read it, so
+            that no archive takes it), ``damaged``.
         dry_run: Nothing was done.
     """
 

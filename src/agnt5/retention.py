@@ -11,15 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from agnt5.events.codec import decode_any
 from agnt5.events.index import RunRow
 from agnt5.events.log import EventLog, Removal
 from agnt5.events.projections import bindings_of
 from agnt5.events.run.facts import RunQueued
+from agnt5.events.run.state import fold
 from agnt5.events.schedule.decider import stream_of
 from agnt5.events.schedule.facts import ScheduleFired
+from agnt5.events.sealing import shredded_at
+from agnt5.events.shredded import decode_shown, show_history
 from agnt5.exceptions import AGNT5Error, ConfigurationError
 from agnt5.histories import History
 
@@ -30,6 +33,11 @@ _BATCH_EVENTS = 500
 """Events that are deleted in one transaction, unless one family has more: a few milliseconds."""
 
 Place = str | os.PathLike[str]
+Payloads = Literal["plain"]
+IN_CLEAR: Final = (
+    "this store is encrypted, and an archive is written in clear: say payloads='plain' if that is"
+    " meant"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class Retention:
         keep: How long, from the end of the run and of all that it has started.
         archive: A folder: histories are written there, as :meth:`agnt5.Client.export_runs` does,
             and are on disk before anything is deleted. None: they are deleted and gone.
+        payloads: Needed for an archive of an encrypted store: ``"plain"`` says that it may be
+            written in clear.
 
     Raises:
         ConfigurationError: When one of them cannot be meant.
@@ -51,6 +61,7 @@ class Retention:
 
     keep: timedelta
     archive: Place | None = None
+    payloads: Payloads | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.keep, timedelta) or self.keep < timedelta():
@@ -58,13 +69,18 @@ class Retention:
             raise ConfigurationError(msg)
         if self.archive is not None and not isinstance(self.archive, str | os.PathLike):
             raise ConfigurationError(f"archive is a folder, or None, not {self.archive!r}")
+        if self.payloads not in {None, "plain"}:
+            raise ConfigurationError(f"payloads is 'plain' or None, not {self.payloads!r}")
 
 
-def checked(retention: Mapping[str, Retention] | None) -> dict[str, Retention]:
+def checked(
+    retention: Mapping[str, Retention] | None, *, is_encrypted: bool
+) -> dict[str, Retention]:
     """The retentions of a runtime, by component.
 
     Raises:
-        ConfigurationError: When it is no mapping of names to them.
+        ConfigurationError: When it is no mapping of names to them, or one of them would write in
+            clear what is encrypted.
     """
     if retention is None:
         return {}
@@ -75,6 +91,8 @@ def checked(retention: Mapping[str, Retention] | None) -> dict[str, Retention]:
         if not isinstance(name, str) or not name or not isinstance(each, Retention):
             msg = f"retention takes names with agnt5.Retention objects, not {name!r}: {each!r}"
             raise ConfigurationError(msg)
+        if is_encrypted and each.archive is not None and each.payloads is None:
+            raise ConfigurationError(f"retention of {name!r}: {IN_CLEAR}")
     return dict(retention)
 
 
@@ -102,7 +120,9 @@ class Batch:
     def add(self, histories: Sequence[History]) -> None:
         """One more family."""
         for history in histories:
-            scopes = [each.scope for each in bindings_of(history.run_id, history.queued)]
+            queued = decode_shown(history.events[0])
+            assert isinstance(queued, RunQueued)  # noqa: S101 - see _reason_of
+            scopes = [each.scope for each in bindings_of(history.run_id, queued)]
             version = history.events[-1].version
             self.histories.append(history)
             self.removals.append(Removal(history.run_id, version, scopes))
@@ -115,7 +135,7 @@ class Planner:
 
     Attributes:
         kept: Families that must stay, by the reason: ``unfinished``, ``recent``, ``owing``,
-            ``in memory``, ``scheduled``, ``key``, ``damaged``.
+            ``in memory``, ``scheduled``, ``key``, ``shredded``, ``damaged``.
     """
 
     def __init__(
@@ -124,12 +144,14 @@ class Planner:
         wanted: Wanted,
         *,
         is_in_memory: Callable[[str], bool],
+        archives: bool = True,
         remembers: bool = False,
     ) -> None:
         self.kept: Counter[str] = Counter()
         self._log = log
         self._wanted = wanted
         self._is_in_memory = is_in_memory
+        self._archives = archives
         self._remembers = remembers
         """What was given is not deleted: keep in mind that it would be."""
         self._gone: set[str] = set()
@@ -232,11 +254,15 @@ class Planner:
         going = self._gone | {history.run_id for history in histories}
         for history in histories:
             try:
-                is_over, queued = history.state().is_finished, history.queued
+                facts = show_history(history.events)
+                is_over = fold(history.run_id, facts).is_finished
+                queued = facts[0][0]
             except (AGNT5Error, LookupError, ValueError, TypeError, AttributeError):
                 return "damaged"
-            if not is_over:
+            if not is_over or not isinstance(queued, RunQueued):
                 return "damaged"
+            if self._archives and any(shredded_at(row.state) is not None for row in history.events):
+                return "shredded"  # no file takes what nobody can read
             if self._is_last_of_its_schedule(history.run_id, queued):
                 return "scheduled"
             for before in (queued.replaces, queued.replaces_duplicate):

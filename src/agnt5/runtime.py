@@ -155,10 +155,10 @@ class Runtime(Desks):
         super().__init__(Runs(self.settings.queues, strict_idempotency=strict_idempotency))
         self.entities, self.schedules = RuntimeDesk(), Schedules(self.runs)
         self.ingress = Ingress(self.runs, webhook_secrets, max_webhook_bytes)
-        self._sweeps = sweeps_of(self.runs, retention)
         self.conversations, self.streams = Conversations(self.runs), RunStreams(self.runs)
         self.contracts = ContractWatch(contracts, on_violation)
         self._secrets, self._clock = privacy_of(encryption, chain), clock or SystemClock()
+        self._sweeps = sweeps_of(self.runs, retention, self._secrets.keyring)
         self.telemetry = Telemetry(self._clock)
 
     async def __aenter__(self) -> Self:

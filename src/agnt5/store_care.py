@@ -12,11 +12,15 @@ from agnt5.opened_stores import open_log
 from agnt5.transfers import listed
 
 if TYPE_CHECKING:
+    from agnt5.keyring import Keyring
     from agnt5.verification import Verification
 
 
 def verify_store(
-    store: str | None = None, run_ids: str | Sequence[str] | None = None
+    store: str | None = None,
+    run_ids: str | Sequence[str] | None = None,
+    *,
+    encryption: Keyring | None = None,
 ) -> Verification:
     """Whether a store holds together, as :meth:`agnt5.Client.verify`. It is only read.
 
@@ -25,12 +29,14 @@ def verify_store(
     Args:
         store: As for :class:`agnt5.Runtime`.
         run_ids: One run or several; everything if not given.
+        encryption: As for :class:`agnt5.Runtime`.
 
     Raises:
         RunNotFoundError: When one of the runs is not there at all.
+        EncryptionKeyError: When something is encrypted, and its key is not given.
         StoreError: When there is no store, or the disk fails.
     """
-    log = open_log(store, readonly=True)
+    log = open_log(store, readonly=True, encryption=encryption)
     try:
         return verify_log(log, listed(run_ids))
     finally:
@@ -55,7 +61,7 @@ def vacuum_store(store: str | None = None) -> Vacuumed:
         StoreFullError: When the disk has too little room for it. Nothing was done.
         StoreError: When there is no store, or it cannot be read or written.
     """
-    log = open_log(store, create=False)
+    log = open_log(store, create=False, as_it_lies=True)
     try:
         if not isinstance(log, Care):
             raise ConfigurationError("a store in memory has no file: there is nothing to vacuum")

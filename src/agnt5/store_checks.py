@@ -25,9 +25,11 @@ from agnt5.events.projections import (
 from agnt5.events.run.children import left_alone, owes
 from agnt5.events.run.facts import RunQueued
 from agnt5.events.run.state import RunState, fold
+from agnt5.events.sealing import refusal
 from agnt5.events.shredded import decode_any_shown, show_history
 from agnt5.events.vault import SHREDDED_DIGEST
 from agnt5.exceptions import AGNT5Error
+from agnt5.privacy_errors import EncryptionKeyError
 from agnt5.verification import MAX_FINDINGS, Check, Finding, Stream, Verification
 
 _RELATIVES = 64
@@ -193,7 +195,7 @@ class KeyCheck(Check):
             rows = view.read(place, after=int(version) - 1, upto=int(version))
         else:
             rows = view.read(binding.run_id, upto=1)
-        return any(_bindings_of(rows, binding.scope))
+        return any(_bindings_of(rows, binding.scope)) or any(map(_is_sealed, rows))
 
 
 def _bindings_of(rows: list[StoredFact], scope: str) -> Iterator[KeyBinding]:
@@ -204,6 +206,10 @@ def _bindings_of(rows: list[StoredFact], scope: str) -> Iterator[KeyBinding]:
         except (AGNT5Error, TypeError):
             continue
         yield from (each for each in _bindings_in(row, fact) if each.scope == scope)
+
+
+def _is_sealed(row: StoredFact) -> bool:
+    return isinstance(refusal(row), EncryptionKeyError)
 
 
 def _bindings_in(row: StoredFact, fact: Fact | None) -> Iterator[KeyBinding]:

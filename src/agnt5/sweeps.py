@@ -12,9 +12,10 @@ from contextvars import copy_context
 from datetime import timedelta
 
 from agnt5.actors.clock import Alarm
-from agnt5.exceptions import AGNT5Error, RuntimeClosedError
+from agnt5.archive import is_encrypted
+from agnt5.exceptions import AGNT5Error, InvalidInputError, RuntimeClosedError
 from agnt5.pruning import Pruned, Pruner
-from agnt5.retention import EVERY_OTHER, Place, Planner, Retention, Wanted
+from agnt5.retention import EVERY_OTHER, IN_CLEAR, Payloads, Place, Planner, Retention, Wanted
 from agnt5.runs import Runs
 
 logger = logging.getLogger("agnt5.retention")
@@ -81,6 +82,7 @@ class Sweeps:
                 retention.archive,
                 component=None if is_rest else name,
                 others_than=others if is_rest else None,
+                payloads=retention.payloads,
             )
         except RuntimeClosedError:
             raise
@@ -108,15 +110,19 @@ async def prune(
     component: str | None = None,
     status: str | None = None,
     others_than: frozenset[str] | None = None,
+    payloads: Payloads | None = None,
     dry_run: bool = False,
 ) -> Pruned:
     """Delete runs that ended long enough ago, batch by batch, on threads."""
     bus = runs.bus
+    if archive is not None and payloads is None and is_encrypted(bus.log):
+        raise InvalidInputError(f"{IN_CLEAR}. Nothing was deleted.")
     before = bus.clock.now() - older_than // timedelta(microseconds=1)
     planner = Planner(
         bus.log,
         Wanted(before, component, status, others_than or frozenset()),
         is_in_memory=bus.runs.__contains__,
+        archives=archive is not None,
         remembers=dry_run,
     )
     pruner = Pruner(bus.log, planner, archive, component or "runs", dry_run=dry_run)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Final, cast
 
 from agnt5.events.base import Fact
+from agnt5.events.chain_check import ChainReport
 from agnt5.events.entity.facts import ENTITY_FACTS, EntityFact, EntitySnapshot
 from agnt5.events.entity.state import EntityState
 from agnt5.events.entity.state import evolve as evolve_entity
@@ -37,6 +38,7 @@ from agnt5.events.schedule.decider import is_schedule_stream
 from agnt5.events.schedule.facts import SCHEDULE_FACTS
 from agnt5.events.shredded import decode_any_shown
 from agnt5.exceptions import AGNT5Error, RunNotFoundError, StoreCorruptError
+from agnt5.privacy_errors import EncryptionKeyError
 
 MAX_FINDINGS: Final = 1000
 """Findings that are told; more are counted."""
@@ -57,12 +59,15 @@ ADVICE: Final[dict[str, str]] = {
     "key": _REBUILD,
     "debt": _REBUILD,
     "parent": "Nothing is wrong with the run itself. Import its parent to look at both.",
+    "sealed": "Only the chain was looked at. To have it read, give AGNT5_ENCRYPTION_KEYS.",
     "child": "Nothing is wrong with the run itself. Import its child to look at both.",
 }
 """What to do about each kind of finding."""
 
-HARMLESS: Final = frozenset({"parent", "child"})
-"""Kinds that are told, and make no store unsound: what an import of some runs leaves."""
+HARMLESS: Final = frozenset({"parent", "child", "sealed"})
+"""Kinds that are told, and make no store unsound: what an import of some runs leaves, and what only
+the chain was held against.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ class Verification:
         keys: How many keys of the index.
         findings: What does not hold; at most ``MAX_FINDINGS``.
         counts: How much does not hold, by kind, without a limit.
+        chain: What the hash chain says; None if that was not asked for.
     """
 
     runs: int = 0
@@ -130,11 +136,13 @@ class Verification:
     keys: int = 0
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    chain: ChainReport | None = None
 
     @property
     def ok(self) -> bool:
         """Whether everything holds; what is harmless does not count."""
-        return all(kind in HARMLESS for kind in self.counts)
+        is_whole = self.chain is None or self.chain.ok
+        return is_whole and all(kind in HARMLESS for kind in self.counts)
 
     def __str__(self) -> str:
         """A line for each finding, one for each kind with what to do, and the counts."""
@@ -143,6 +151,7 @@ class Verification:
         if missing:
             lines.append(f"and {missing} more")
         lines += [f"{kind} ({self.counts[kind]}): {ADVICE[kind]}" for kind in sorted(self.counts)]
+        lines += [] if self.chain is None else [str(self.chain)]
         sound = "sound" if self.ok else "NOT SOUND"
         return "\n".join(
             [*lines, f"{sound}: {self.runs} runs, {self.events} events, {self.keys} keys"]
@@ -158,6 +167,7 @@ class Verification:
             "keys": self.keys,
             "counts": dict(self.counts),
             "findings": [finding.as_json() for finding in self.findings],
+            "chain": None if self.chain is None else {"ok": self.chain.ok, **asdict(self.chain)},
         }
 
 
@@ -172,6 +182,8 @@ class Stream:
     """Of a run: what its events add up to. None once they do not."""
     entity: EntityState | None = None
     """The same of an entity."""
+    is_sealed: bool = False
+    """Whether it is encrypted, and its key is not given."""
 
     @property
     def is_run(self) -> bool:
@@ -204,12 +216,17 @@ class Check:
 
 
 def verify_view(
-    view: LogView, checks: Sequence[Check], run_ids: Sequence[str] | None = None
+    view: LogView,
+    checks: Sequence[Check],
+    run_ids: Sequence[str] | None = None,
+    *,
+    needs_keys: bool = True,
 ) -> Verification:
     """Read a store, or some runs of it, and tell what does not hold.
 
     Raises:
         RunNotFoundError: When one of the runs is not there at all.
+        EncryptionKeyError: When something is encrypted, its key is not given, and ``needs_keys``.
         StoreError: When the disk fails. What is damaged is a finding.
     """
     if run_ids is not None:
@@ -217,6 +234,8 @@ def verify_view(
     told = Verification()
     try:
         for finding in _read(view, checks, run_ids, told):
+            if finding.kind == "sealed" and needs_keys:
+                raise EncryptionKeyError(finding.what, run_id=finding.run_id or "")
             told.counts[finding.kind] += 1
             if len(told.findings) < MAX_FINDINGS:
                 told.findings.append(finding)
@@ -258,6 +277,11 @@ def _take(stream: Stream, row: StoredFact, checks: Sequence[Check]) -> Iterator[
     fact: Fact | None = None
     try:
         fact = decode_any_shown(row)
+    except EncryptionKeyError as error:
+        # That is no damage, and is said once.
+        if not stream.is_sealed:
+            yield Finding("sealed", str(error), stream.name, row.version)
+        stream.run, stream.entity, stream.is_sealed = None, None, True
     except (AGNT5Error, TypeError) as error:
         yield Finding("fact", str(error), stream.name, row.version)
         stream.run = stream.entity = None
@@ -312,8 +336,9 @@ def _fold_run(state: RunState, row: StoredFact, fact: RunFact) -> str | None:
         return f"a run begins with RunQueued and has it once, and this is a {row.topic}"
     if state.is_finished:
         return f"the run has ended before, and then comes a {row.topic}"
-    is_back = isinstance(fact, RunResumed) and state.pause is not None  # to whatever it was
-    phase = state.phase if is_back else _PHASES.get(type(fact), state.phase)
+    phase = _PHASES.get(type(fact), state.phase)
+    if isinstance(fact, RunResumed) and state.pause is not None:
+        phase = state.phase  # whatever it was when it was paused
     phase = Phase.RUNNING if isinstance(fact, Request) else phase
     if state.phase is not phase:
         return f"a {row.topic} comes to a run that is {state.phase.name}, and not {phase.name}"

@@ -17,6 +17,7 @@ from agnt5 import (
     AsyncClient,
     ConfigurationError,
     InvalidInputError,
+    Keyring,
     Limits,
     Runtime,
     StoreError,
@@ -106,6 +107,36 @@ async def test_what_does_not_move_is_told(file_store):
     assert found.counts["overdue"] == 1
 
 
+async def test_a_run_that_stands_still_for_long_is_told(store):
+    clock = ManualClock(healthy_store.BEGIN_US)
+
+    @workflow
+    async def waits(ctx: WorkflowContext) -> str:
+        return await ctx.wait_for_signal("go")
+
+    async with Runtime(store, clock=clock, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("waits", {}, "workflow", run_id="w")
+        await until(lambda: (row := runtime._log.run_row("w")) and row.parked)
+        await client.pause("w")
+        clock.advance(60)
+        for n in range(120):  # what is looked for lies behind more than a page
+            await client.signal("w", "go", n)
+        assert (await client.doctor()).counts == {}
+        clock.advance(600)
+        found = await client.doctor()
+        assert found.counts == {"paused": 1}
+        assert "paused: w: it stands still since 2025-10-09 08:53:20 UTC" in str(found)
+        assert "resume it" in found.complaints[0].advice
+
+
+async def test_an_encrypted_store_tells_how_it_is(file_store):
+    async with Runtime(file_store, encryption=Keyring({"k": bytes(32)})) as runtime:
+        found = await AsyncClient(runtime=runtime).doctor()
+        assert found.store is not None
+        assert found.store.owner_pid == os.getpid()
+
+
 async def test_who_waits_for_a_child_that_is_over_is_told(file_store):
     @workflow
     async def child(ctx: WorkflowContext) -> str:
@@ -126,6 +157,27 @@ async def test_who_waits_for_a_child_that_is_over_is_told(file_store):
     found = await looked_at(file_store)
     assert found.counts["forsaken"] == 1
     assert "it waits for kid" in str(found)
+
+
+async def test_who_waits_for_a_child_that_went_on_as_another_run_is_not_forsaken(store):
+    @workflow
+    async def child(ctx: WorkflowContext, n: int) -> int:
+        if n < 2:
+            return ctx.continue_as_new(n + 1)
+        return await ctx.wait_for_signal("go")
+
+    @workflow
+    async def parent(ctx: WorkflowContext) -> int:
+        return await ctx.child(child, 0, run_id="kid")
+
+    async with Runtime(store, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("parent", {}, "workflow", run_id="p")
+        await until(lambda: len(runtime._log.run_ids()) == 4)
+        await until(lambda: not runtime._bus.runs and not runtime._log.owing())
+        assert (await client.doctor()).counts == {}
+        await client.signal("kid", "go", 7)
+        assert (await client.wait_for_result("p")).output == 7
 
 
 async def test_bad_questions_are_refused(store):
@@ -180,6 +232,12 @@ async def test_a_vacuum_gives_room_back_and_moves_nothing(file_store):
     async with Runtime(file_store) as runtime:
         await AsyncClient(runtime=runtime).run("big", {"n": 1})
     assert positions(path)[len(before)][0] == before[-1][0] + 1
+
+
+async def test_a_vacuum_needs_no_keys(file_store):
+    async with Runtime(file_store, encryption=Keyring({"k": bytes(32)})):
+        pass
+    assert vacuum_store(file_store).after > 0
 
 
 async def test_a_vacuum_is_refused_beside_an_owner(file_store):

@@ -21,10 +21,13 @@ from tests.api.helpers import python, until
 from agnt5 import (
     AsyncClient,
     ConfigurationError,
+    HashChain,
     InvalidInputError,
+    Keyring,
     Retention,
     RunNotFoundError,
     Runtime,
+    SigningKey,
     WorkflowContext,
     function,
     import_runs,
@@ -151,6 +154,79 @@ async def test_of_a_living_chain_only_what_lies_between_goes(file_store):
         assert await client.list_runs() == []
 
 
+async def test_links_of_a_chain_go_and_come_back_and_every_head_fits(file_store, tmp_path):
+    """What is deleted is named in the same head as what it has grown by until then."""
+
+    @function
+    async def half(n: int) -> int:
+        return n // 2
+
+    @workflow
+    async def counts(ctx: WorkflowContext, n: int) -> int:
+        await ctx.child(half, n)
+        if n < 3:
+            return ctx.continue_as_new(n + 1)
+        return n + await ctx.wait_for_signal("go")
+
+    signed = HashChain(SigningKey(bytes(32)))
+    clock = instant_clock()
+    async with Runtime(file_store, clock=clock, park_after=0, chain=signed) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("counts", {"n": 0}, "workflow", run_id="c")
+        await until(lambda: len(runtime._log.run_ids()) == 8)
+        await settled(runtime)
+        clock.advance(10)
+        files = []
+        for _ in range(2):
+            done = await client.prune(NOW, archive=tmp_path / "old")
+            assert (done.runs, done.kept) == (4, {"unfinished": 1})
+            found = await client.verify(chain=True)
+            assert (str(found.chain.problems), found.findings) == ("()", [])
+            files = done.files
+            assert (await client.import_runs(files[0])).runs == 4
+            assert (await client.verify(chain=True)).ok
+        await client.signal("c", "go", 1)
+        assert (await client.wait_for_result("c")).output == 4
+        await settled(runtime)
+        clock.advance(10)
+        assert (await client.prune(NOW, archive=None)).runs == 8
+        assert (await client.verify(chain=True)).ok
+        # Alone, they tell what they were, and wait for nobody.
+        assert (await client.import_runs(files[0])).runs == 4
+        assert (await client.verify(chain=True)).findings == []
+        assert (await client.doctor(NOW)).counts == {}
+
+
+async def test_a_fork_outlives_what_it_was_copied_from(file_store):
+    @function
+    async def half(n: int) -> int:
+        return n // 2
+
+    @workflow
+    async def parent(ctx: WorkflowContext) -> int:
+        return await ctx.child(half, 8) + await ctx.wait_for_signal("go")
+
+    clock = instant_clock()
+    async with Runtime(file_store, clock=clock, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("parent", {}, "workflow", run_id="p", idempotency_key="k")
+        await until(lambda: runtime._log.run_row("p").parked)
+        await client.fork("p", new_run_id="f")
+        await client.signal("p", "go", 1)
+        assert (await client.wait_for_result("p")).output == 5
+        await until(lambda: runtime._log.run_row("f").parked)
+        await settled(runtime)
+        clock.advance(10)
+        assert (await client.prune(NOW, archive=None)).runs == 2
+        assert (await client.verify()).findings == []
+        await client.signal("f", "go", 2)
+        assert (await client.wait_for_result("f")).output == 6
+        await settled(runtime)
+        clock.advance(10)
+        assert (await client.verify()).findings == []
+        assert (await client.prune(NOW, archive=None)).runs == 1
+
+
 async def test_pruning_gives_back_the_room_of_long_payloads(file_store):
     @function
     async def long(n: int) -> str:
@@ -200,6 +276,53 @@ async def test_families_go_as_one(store):
         found = await client.prune(timedelta(seconds=5), archive=None, component="parent")
         assert (found.runs, found.kept) == (2, {})
         assert await client.list_runs() == []
+
+
+async def test_what_was_shredded_goes_as_well(file_store, tmp_path):
+    """Its time is up like that of others; but no archive takes what nobody can read."""
+
+    @function
+    async def work(n: int) -> int:
+        return n
+
+    clock = instant_clock()
+    keys = Keyring({"k": bytes(32)})
+    async with Runtime(file_store, clock=clock, encryption=keys) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for user in ("anna", "ben"):
+            await client.run("work", {"n": 1}, user_id=user, idempotency_key=user)
+        clock.advance(10)
+        await settled(runtime)
+        await client.shred("anna")
+        found = await client.prune(NOW, archive=tmp_path / "old", payloads="plain")
+        assert (found.runs, found.kept) == (1, {"shredded": 1})
+        assert [h.queued.user_id for h in read_histories(found.files[0])] == ["ben"]
+        assert (await client.prune(NOW, archive=None)).runs == 1
+        assert runtime._log.key_binding("function:work:anna") is None
+        assert (await client.verify()).findings == []
+
+
+async def test_an_encrypted_store_is_not_archived_in_clear_unless_said(file_store, tmp_path):
+    @function
+    async def work(text: str) -> str:
+        return text
+
+    keys, clock, place = Keyring({"k": bytes(32)}), instant_clock(), tmp_path / "old"
+    with pytest.raises(ConfigurationError, match="written in clear"):
+        Runtime(file_store, encryption=keys, retention={"*": Retention(NOW, archive=place)})
+    said = {"*": Retention(NOW, archive=place, payloads="plain")}
+    async with Runtime(file_store, clock=clock, encryption=keys, retention=said) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("work", {"text": "secret"})
+        clock.advance(10)
+        await settled(runtime)
+        with pytest.raises(InvalidInputError, match="written in clear"):
+            await client.prune(NOW, archive=place)
+        assert not place.exists()
+        clock.advance(61)
+        await until(lambda: not runtime._log.run_ids())
+    (file,) = place.iterdir()
+    assert "secret" in file.read_text()
 
 
 async def test_a_run_stays_while_the_one_before_it_has_its_key(store):
@@ -449,6 +572,8 @@ def test_bad_settings_are_refused():
         Retention(timedelta(days=-1))
     with pytest.raises(ConfigurationError, match="a folder"):
         Retention(NOW, archive=3)
+    with pytest.raises(ConfigurationError, match="'plain' or None"):
+        Retention(NOW, payloads="sealed")
 
 
 async def test_bad_questions_are_refused(store):
@@ -457,6 +582,7 @@ async def test_bad_questions_are_refused(store):
         for wrong, said in (
             ({"older_than": 3, "archive": None}, "older_than"),
             ({"older_than": NOW, "archive": 3}, "a folder"),
+            ({"older_than": NOW, "archive": None, "payloads": "sealed"}, "'plain' or None"),
             ({"older_than": NOW, "archive": None, "status": "running"}, "status is one of"),
             ({"older_than": NOW, "archive": None, "component": ""}, "component"),
         ):

@@ -17,8 +17,10 @@ from tests.laws.crashing_log import disk_of
 
 from agnt5 import (
     AsyncClient,
+    EncryptionKeyError,
     EntityRegistry,
     FunctionRegistry,
+    Keyring,
     RunNotFoundError,
     Runtime,
     WorkflowRegistry,
@@ -26,6 +28,7 @@ from agnt5 import (
     rebuild_index,
     verify_store,
 )
+from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.sqlite import SqliteLog
@@ -327,6 +330,14 @@ def test_an_index_that_is_built_again_is_sound(healthy, tmp_path):
     assert looked_at(path).findings == []
 
 
+RESUMED = ("r1", c.ResumeRun("d2"))
+SUSPENDED_AND_PAUSED = [
+    ("r1", c.StartRun("d1")),
+    ("r1", c.SuspendRun("diverged", "report", "d1")),
+    ("r1", c.PauseRun()),
+]
+
+
 @pytest.mark.parametrize("make", [MemoryLog, SqliteLog])
 def test_any_history_of_real_facts_is_sound(make, tmp_path):
     numbers = iter(range(10_000))
@@ -339,6 +350,8 @@ def test_any_history_of_real_facts_is_sound(make, tmp_path):
         suppress_health_check=[HealthCheck.too_slow],
     )
     @given(scripts)
+    @example(({"r1": c.QueueRun("order", "workflow", {})}, [("r1", c.PauseRun()), RESUMED]))
+    @example(({"r1": c.QueueRun("order", "workflow", {})}, [*SUSPENDED_AND_PAUSED, RESUMED]))
     def check(script):
         name = tmp_path / f"{next(numbers)}.db"
         log = MemoryLog() if make is MemoryLog else SqliteLog(name, durability="process")
@@ -368,6 +381,58 @@ def test_whatever_is_decided_about_a_run_is_sound(history):
     with disk_of(RUN, history).log.view() as view:
         found = verify_view(view, all_checks()).findings
     assert [one for one in found if not one.is_harmless] == []
+
+
+async def test_an_encrypted_store_is_looked_at_with_its_keys(file_store):
+    """Without them nothing is said of damage; with them, one event that was changed hides none."""
+
+    @function
+    async def work(n: int) -> int:
+        return n
+
+    keys = Keyring({"k": bytes(32)})
+    async with Runtime(file_store, encryption=keys) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for n in range(3):
+            once = {"idempotency_key": f"k{n}"} if n else {}
+            await client.run("work", {"n": n}, user_id=f"u{n}", run_id=f"r{n}", **once)
+        await client.shred("u2")
+        assert (await client.verify()).findings == []
+    with pytest.raises(EncryptionKeyError):
+        verify_store(file_store)
+    path = file_store.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE stored_events SET recorded_at=1 WHERE originator_id='r0'")
+        connection.execute("UPDATE runs SET component='other' WHERE run_id='r1'")
+        sql = "UPDATE idempotency_keys SET input_digest=input_digest || '?' WHERE run_id='r1'"
+        connection.execute(sql)
+    found = verify_store(file_store, encryption=keys)
+    assert found.counts == {"fact": 5, "row": 1, "key": 1}
+    assert found.runs == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("UPDATE blobs SET content=replace(content, 'x', 'y')", "was changed"),
+        ("DELETE FROM blob_uses", "not noted as used by event"),
+        ("DELETE FROM blobs", "is missing"),
+    ],
+)
+async def test_a_long_payload_that_lies_apart_is_looked_at(file_store, damage, found):
+    """What is not noted as used would be dropped the next time that a run is pruned."""
+
+    @function
+    async def work() -> str:
+        return "x" * 100_000
+
+    async with Runtime(file_store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.run("work")
+        assert (await client.verify()).findings == []
+    with closing(sqlite3.connect(file_store.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(damage)
+    assert found in str(verify_store(file_store))
 
 
 async def test_a_store_that_is_written_meanwhile_is_sound(file_store):

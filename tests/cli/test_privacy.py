@@ -54,6 +54,7 @@ def test_keys_are_rotated_and_the_old_one_is_needed_no_more(folder):
     refused = says(folder, "show", "a1", keys=NEW, status=3)
     assert "'old'" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert "sealed: run a1" in says(folder, "verify", "--chain", keys=NEW).stdout
     assert says(folder, "rotate-keys", "--json", keys=f"{NEW},{OLD}").stdout.split() == [
         "{",
         '"keys":',
@@ -61,7 +62,12 @@ def test_keys_are_rotated_and_the_old_one_is_needed_no_more(folder):
         "}",
     ]
     assert "Anna Karenina" in says(folder, "show", "a1", keys=NEW).stdout
-    assert says(folder, "verify-chain", keys=NEW).stdout.startswith("whole: ")
+    for keys in (NEW, ""):  # the chain is over what lies there
+        told = says(folder, "verify", "--chain", keys=keys).stdout
+        assert "\nwhole: " in f"\n{told}"
+        assert "\nsound: 2 runs" in told
+        assert ("sealed: run a1" in told) is (not keys)
+    assert "AGNT5_ENCRYPTION_KEYS" in says(folder, "verify", keys="", status=3).stderr
 
 
 def test_a_person_is_forgotten_once_it_is_meant(folder):
@@ -96,16 +102,21 @@ def test_a_person_is_forgotten_once_it_is_meant(folder):
 def test_what_was_changed_is_shown_with_exit_status_1(folder):
     public = SigningKey(SECRET).public
     head = (folder / "head").read_text()
-    given = ("verify-chain", "--public-key", public, "--head", head)
+    given = ("verify", "--chain", "--public-key", public, "--head", head)
     assert says(folder, *given).stdout.startswith("whole: ")
-    assert says(folder, "verify-chain", "--head", "9", status=2).stderr
+    assert says(folder, "verify", "--chain", "--head", "9", status=2).stderr
+    assert "give --chain" in says(folder, "verify", "--head", head, status=2).stderr
     other = SigningKey(SigningKey.new_secret()).public
-    assert "not given" in says(folder, "verify-chain", "--public-key", other, status=1).stdout
+    told = says(folder, "verify", "--chain", "--public-key", other, status=1).stdout
+    assert "not given" in told
+    assert "\nNOT SOUND: " in told
     with closing(sqlite3.connect(folder / "s.db")) as writer:
         writer.execute("DELETE FROM stored_events WHERE originator_id='a1'")
         writer.commit()
     told = json.loads(says(folder, *given, "--json", status=1).stdout)
-    assert (told["ok"], [p["stream"] for p in told["problems"]]) == (False, ["a1"])
+    problems = told["chain"]["problems"]
+    assert (told["ok"], [p["stream"] for p in problems]) == (False, ["a1"])
+    assert told["counts"]["row"] == 1
 
 
 def test_without_a_chain_or_without_keys_it_says_so(tmp_path):
@@ -114,7 +125,7 @@ def test_without_a_chain_or_without_keys_it_says_so(tmp_path):
             await AsyncClient().run("greet", {"name": "Anna"})
 
     asyncio.run(run())
-    assert "no hash chain" in says(tmp_path, "verify-chain", keys="", status=2).stderr
+    assert "no hash chain" in says(tmp_path, "verify", "--chain", keys="", status=2).stderr
     assert "not encrypted" in says(tmp_path, "rotate-keys", keys="", status=2).stderr
     assert "not encrypted" in says(tmp_path, "shred", "anna", "--yes", keys="", status=2).stderr
 

@@ -15,6 +15,7 @@ from agnt5.cli.output import json_option, print_json, print_text
 
 if TYPE_CHECKING:
     from agnt5.client import AsyncClient
+    from agnt5.retention import Payloads
 
 _SPAN: Final = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -30,19 +31,41 @@ def _span(_: click.Context, __: click.Parameter, given: str) -> timedelta:
 
 @click.command("verify")
 @click.argument("run_ids", nargs=-1)
+@click.option("--chain", is_flag=True, help="Hold the store to its hash chain, too.")
+@click.option(
+    "--public-key",
+    "keys",
+    metavar="BASE64",
+    multiple=True,
+    help="Of a chain: whose signed heads are believed.",
+)
+@click.option("--head", metavar="NUMBER:HASH", help="Of a chain: a head that was noted elsewhere.")
 @store_option
 @json_option
-def verify(run_ids: tuple[str, ...], store: str | None, *, as_json: bool) -> int:
+def verify(
+    run_ids: tuple[str, ...],
+    keys: tuple[str, ...],
+    head: str | None,
+    store: str | None,
+    *,
+    chain: bool,
+    as_json: bool,
+) -> int:
     """Say whether a store holds together: the log is folded and held against the index.
 
-    RUN_IDS are the runs to look at; by default everything is. Nothing is changed, and programs may
-    use the store meanwhile.
+    RUN_IDS are the runs to look at; by default everything is, and to its chain a store is always
+    held as a whole. Nothing is changed, and programs may use the store meanwhile.
 
-    Exit codes: 0 sound, 1 not sound, 3 trouble with the store.
+    Exit codes: 0 sound, 1 not sound, 2 wrong usage or no chain, 3 trouble with the store.
     """
+    if (keys or head) and not chain:
+        raise click.UsageError("--public-key and --head are of a chain: give --chain, too")
+    expected = None if head is None else _head(head)
 
     async def ask(client: AsyncClient) -> int:
-        found = await client.verify(list(run_ids) or None)
+        found = await client.verify(
+            list(run_ids) or None, chain=chain, public_keys=keys, expected=expected
+        )
         if as_json:
             print_json(found.as_json())
         else:
@@ -50,6 +73,13 @@ def verify(run_ids: tuple[str, ...], store: str | None, *, as_json: bool) -> int
         return Exit.OK if found.ok else Exit.FOUND
 
     return look(store, ask)
+
+
+def _head(given: str) -> tuple[int, str]:
+    number, colon, digest = given.partition(":")
+    if not colon or not number.isdecimal() or not digest:
+        raise click.BadParameter("a head is its number and its hash, as in 12:0f3a...")
+    return int(number), digest
 
 
 @click.command("doctor")
@@ -117,6 +147,11 @@ def vacuum(store: str | None, *, as_json: bool) -> None:
     help="The folder to write them to before.",
 )
 @click.option("--no-archive", is_flag=True, help="Delete them for good.")
+@click.option(
+    "--payloads",
+    type=click.Choice(["plain"]),
+    help="Of an encrypted store: that the files may have them in clear.",
+)
 @click.option("--component", help="Only runs of this function or workflow.")
 @click.option(
     "--status",
@@ -132,6 +167,7 @@ def prune(
     component: str | None,
     status: str | None,
     store: str | None,
+    payloads: Payloads | None,
     *,
     no_archive: bool,
     dry_run: bool,
@@ -149,7 +185,12 @@ def prune(
 
     async def ask(client: AsyncClient) -> None:
         done = await client.prune(
-            older_than, archive=archive, component=component, status=status, dry_run=dry_run
+            older_than,
+            archive=archive,
+            component=component,
+            status=status,
+            payloads=payloads,
+            dry_run=dry_run,
         )
         if as_json:
             print_json(done.as_json())

@@ -121,10 +121,6 @@ COMMANDS: Final[dict[str, Entry]] = {
         "agnt5.cli.privacy_commands:shred",
         "Make what was recorded of a person unreadable for ever.",
     ),
-    "verify-chain": Entry(
-        "agnt5.cli.privacy_commands:verify_chain",
-        "Hold a store to its hash chain.",
-    ),
     "vacuum": Entry(
         "agnt5.cli.care_commands:vacuum",
         "Give room that nobody uses back to the disk.",

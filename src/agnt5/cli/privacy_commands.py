@@ -1,7 +1,7 @@
-"""``agnt5 rotate-keys``, ``shred`` and ``verify-chain``: keys and evidence of a store.
+"""``agnt5 rotate-keys`` and ``shred``: the keys of a store.
 
-Master keys come from ``AGNT5_ENCRYPTION_KEYS``, the key that signs heads from
-``AGNT5_SIGNING_KEY``: never from an argument, which others on the machine can see.
+Master keys come from ``AGNT5_ENCRYPTION_KEYS``: never from an argument, which others on the machine
+can see.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agnt5.cli.exits import CommandError, Exit
-from agnt5.cli.opening import look, operate, store_option
+from agnt5.cli.exits import CommandError
+from agnt5.cli.opening import operate, store_option
 from agnt5.cli.output import json_option, print_json, print_text
 
 if TYPE_CHECKING:
     from agnt5.client import AsyncClient
-    from agnt5.events.chain_check import ChainReport
     from agnt5.privacy_desk import Shredded
 
 
@@ -72,52 +71,3 @@ def shred(store: str | None, subject: str, *, yes: bool, as_json: bool) -> None:
     if not done.scrubbed:
         told += "; a trace may be left while somebody reads the store: shred again later"
     print_text(told)
-
-
-@click.command("verify-chain")
-@click.option(
-    "--public-key", "keys", metavar="BASE64", multiple=True, help="Whose heads are believed."
-)
-@click.option("--head", metavar="NUMBER:HASH", help="A head that was noted elsewhere.")
-@store_option
-@json_option
-def verify_chain(
-    store: str | None, keys: tuple[str, ...], head: str | None, *, as_json: bool
-) -> Exit:
-    """Show whether anything was changed in a store with a hash chain. Exit status 1 if so.
-
-    A program may have the store open.
-    """
-    expected = None if head is None else _head(head)
-
-    async def ask(client: AsyncClient) -> ChainReport:
-        return await client.verify_chain(keys, expected)
-
-    report = look(store, ask)
-    if as_json:
-        print_json({"ok": report.ok, **asdict(report)})
-    else:
-        print_text(_told(report))
-    return Exit.OK if report.ok else Exit.FOUND
-
-
-def _head(given: str) -> tuple[int, str]:
-    number, colon, digest = given.partition(":")
-    if not colon or not number.isdecimal() or not digest:
-        raise click.BadParameter("a head is its number and its hash, as in 12:0f3a...")
-    return int(number), digest
-
-
-def _told(report: ChainReport) -> str:
-    if report.begun_at is None:
-        raise CommandError("this store has no hash chain: begin one with Runtime(chain=...)")
-    lines = [f"{problem.kind}: {problem.message}" for problem in report.problems]
-    counts = [
-        f"{report.facts} events of {report.streams} streams",
-        f"{report.before_chain} older than the chain",
-        f"{report.unsigned} younger than the last head",
-        f"{report.heads} heads, {report.trusted_heads} of them by a key that was given",
-    ]
-    if report.last_head is not None:
-        counts.append("the last head is {}:{}".format(*report.last_head))
-    return "\n".join([*lines, f"{'whole' if report.ok else 'NOT WHOLE'}: {'; '.join(counts)}"])

@@ -70,6 +70,19 @@ class ChainReport:
         """Whether there is a chain, and everything fits it."""
         return self.begun_at is not None and not self.problems
 
+    def __str__(self) -> str:
+        """A line for each problem, and the counts."""
+        lines = [f"{problem.kind}: {problem.message}" for problem in self.problems]
+        counts = [
+            f"{self.facts} events of {self.streams} streams",
+            f"{self.before_chain} older than the chain",
+            f"{self.unsigned} younger than the last head",
+            f"{self.heads} heads, {self.trusted_heads} of them by a key that was given",
+        ]
+        if self.last_head is not None:
+            counts.append("the last head is {}:{}".format(*self.last_head))
+        return "\n".join([*lines, f"{'whole' if self.ok else 'NOT WHOLE'}: {'; '.join(counts)}"])
+
 
 @dataclass(slots=True)
 class _Stream:
@@ -117,9 +130,9 @@ class ChainCheck:
                 self._say("head", None, head.seq, f"head {head.seq} says nothing that is known")
                 continue
             self._check_head(head, content)
-            for stream in content.gone:
-                self._promised.pop(stream, None)
             self._promised.update(content.streams)
+            for stream in content.gone:  # also what had grown since the last head
+                self._promised.pop(stream, None)
             is_met = is_met or (head.seq, head.hash) == self.expected
             self._last, self._heads = head, self._heads + 1
         if not is_met and self.expected is not None:

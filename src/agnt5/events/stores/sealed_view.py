@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from heapq import nsmallest
 
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import LogView, StoredFact, StreamSize
 from agnt5.events.sealing import opened
+from agnt5.exceptions import StoreCorruptError
 from agnt5.keyring import NONCE_BYTES, TAG_BYTES
+from agnt5.privacy_errors import EncryptionKeyError
 
 
 class SealedView:
@@ -27,11 +30,20 @@ class SealedView:
 
     def facts(self, streams: Sequence[str] | None = None) -> Iterator[StoredFact]:
         """The facts of these streams, or of all, ordered by stream and then by version."""
-        return map(self._unsealed, self._view.facts(streams))
+        return map(self._read, self._view.facts(streams))
 
     def read(self, stream: str, *, after: int = 0, upto: int | None = None) -> list[StoredFact]:
         """Some facts of one stream."""
-        return [self._unsealed(fact) for fact in self._view.read(stream, after=after, upto=upto)]
+        return [self._read(fact) for fact in self._view.read(stream, after=after, upto=upto)]
+
+    def _read(self, fact: StoredFact) -> StoredFact:
+        try:
+            return self._unsealed(fact)
+        except EncryptionKeyError:
+            return fact  # whoever decodes it is told
+        except StoreCorruptError:
+            # No fact, so that it is told; whoever looks at the whole sees the others as well.
+            return replace(fact, state=b"what does not decrypt")
 
     def run_rows(self) -> Iterator[RunRow]:
         """Every row of the index, in id order."""
@@ -43,12 +55,18 @@ class SealedView:
 
     def key_bindings(self) -> Iterator[KeyBinding]:
         """Every key, in the order of the scopes."""
-        return map(self._unsealed_binding, self._view.key_bindings())
+        return map(self._read_binding, self._view.key_bindings())
 
     def key_binding(self, scope: str) -> KeyBinding | None:
         """One of them."""
         found = self._view.key_binding(scope)
-        return None if found is None else self._unsealed_binding(found)
+        return None if found is None else self._read_binding(found)
+
+    def _read_binding(self, binding: KeyBinding) -> KeyBinding:
+        try:
+            return self._unsealed_binding(binding)
+        except (EncryptionKeyError, StoreCorruptError):
+            return binding  # the digest of no input
 
     def repeated(self) -> Iterator[str]:
         """Event ids that more than one fact has, in order."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -53,6 +53,10 @@ _UNUSED = (
     "SELECT digest, length(content) FROM blobs WHERE NOT EXISTS "
     "(SELECT 1 FROM blob_uses u WHERE u.digest=blobs.digest) LIMIT ?"
 )
+_POINTING = (
+    "SELECT originator_id, originator_version, state FROM stored_events WHERE typeof(state)='text'"
+)
+_IS_USED = "SELECT 1 FROM blob_uses WHERE originator_id=? AND originator_version=? AND digest=?"
 
 
 class Blobs:
@@ -116,7 +120,12 @@ def digests_in(texts: Iterable[str]) -> list[str]:
 
 def fetched(rows: Iterable[tuple[Any, ...]]) -> dict[str, bytes]:
     """The rows of ``FETCH``, by digest."""
-    return {str(digest): bytes(content) for digest, content in rows}
+    return {str(digest): _bytes(content) for digest, content in rows}
+
+
+def _bytes(content: object) -> bytes:
+    """Some other program may have written a text."""
+    return content if isinstance(content, bytes) else str(content).encode()
 
 
 def as_parameter(digests: Iterable[str]) -> str:
@@ -134,6 +143,26 @@ def collect_some(connection: sqlite3.Connection) -> Collected:
     found = connection.execute(_UNUSED, (_GROUP,)).fetchall()
     connection.executemany("DELETE FROM blobs WHERE digest=?", [(digest,) for digest, _ in found])
     return Collected(len(found), sum(int(size) for _, size in found))
+
+
+def blobs_of(connection: sqlite3.Connection) -> Iterator[tuple[str, bool]]:
+    """The digest of each long payload, and whether it is still the one that was kept."""
+    for digest, content in connection.execute("SELECT digest, content FROM blobs"):
+        yield str(digest), hashlib.sha256(_bytes(content)).hexdigest() == digest
+
+
+def damages_of(connection: sqlite3.Connection) -> Iterator[str]:
+    """Long payloads that are not what they were, and those that would be dropped too early."""
+    for digest, is_whole in blobs_of(connection):
+        if not is_whole:
+            yield f"the long payload {digest[:12]} was changed"
+    for stream, version, text in connection.execute(_POINTING):
+        for digest in digests_in([str(text)]):
+            if not connection.execute(_IS_USED, (stream, version, digest)).fetchone():
+                yield (
+                    f"the long payload {digest[:12]} is not noted as used by event {version} of"
+                    f" {stream!r}, which points to it"
+                )
 
 
 _POINTED = f"substr(p.s,instr(p.s,'{MARK}')+{len(MARK)},{DIGEST_LENGTH})"

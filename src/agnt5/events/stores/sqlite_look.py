@@ -9,12 +9,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import starmap
+from itertools import islice, starmap
 
 import orjson
 
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import StoredFact, StreamSize
+from agnt5.events.stores.sqlite_blobs import damages_of
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_query import add_functions
 from agnt5.events.stores.sqlite_reader import Reader
@@ -70,6 +71,13 @@ class _Pinned(Reader):
         super().__init__(path, mode=mode)
         self._connection = connection
 
+    def damages(self) -> list[str]:
+        """What is wrong with long payloads; not more than can be told. Raises StoreError."""
+        try:
+            return list(islice(damages_of(self._connection), _DAMAGES))
+        except sqlite3.Error as error:
+            raise translate(error, self._path) from error
+
     def _take(self) -> sqlite3.Connection:
         return self._connection
 
@@ -80,7 +88,7 @@ class _Pinned(Reader):
 class SqliteView:
     """The LogView port over a reader that sees one moment."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: _Pinned) -> None:
         self._reader = reader
 
     def facts(self, streams: Sequence[str] | None = None) -> Iterator[StoredFact]:
@@ -136,9 +144,10 @@ class SqliteView:
         ]
 
     def damages(self) -> list[str]:
-        """What SQLite finds wrong with the file: pages, indexes, tables."""
-        found = self._reader.rows(f"PRAGMA integrity_check({_DAMAGES})")
-        return [str(row[0]) for row in found if row[0] != "ok"]
+        """What SQLite finds wrong with the file, else with long payloads that lie apart."""
+        rows = self._reader.rows(f"PRAGMA integrity_check({_DAMAGES})")
+        found = [str(row[0]) for row in rows if row[0] != "ok"]
+        return found or self._reader.damages()
 
     def _counts(self, streams: Sequence[str] | None) -> Iterator[tuple[str, int]]:
         if streams is not None:

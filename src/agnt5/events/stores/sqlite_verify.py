@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 
 from agnt5.events.chain_check import ChainCheck, ChainReport
 from agnt5.events.log import StoredFact
-from agnt5.events.stores.sqlite_blobs import digests_in
+from agnt5.events.stores.sqlite_blobs import blobs_of, digests_in
 from agnt5.events.stores.sqlite_chain import as_it_lies, head_of
 from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_schema import connect
@@ -18,7 +17,6 @@ _CACHE_KIB = 8192
 _TABLE = "SELECT 1 FROM sqlite_master WHERE name='chain_begun'"
 _BEGUN = "SELECT at, position FROM chain_begun"
 _HEADS = "SELECT seq, position, body, signer, signature FROM chain_heads ORDER BY seq"
-_BLOBS = "SELECT digest, content FROM blobs"
 _FACTS = (
     "SELECT originator_id, originator_version, rowid, topic, state, recorded_at, event_id, step, "
     "hash FROM stored_events ORDER BY originator_id, originator_version"
@@ -74,12 +72,11 @@ def _verified(
 def _check_blobs(connection: sqlite3.Connection, check: ChainCheck) -> set[str]:
     """Long payloads lie apart, under their digests, and the facts name those."""
     known: set[str] = set()
-    for digest, content in connection.execute(_BLOBS):
-        raw = content if isinstance(content, bytes) else str(content).encode()
-        if hashlib.sha256(raw).hexdigest() == digest:
-            known.add(str(digest))
+    for digest, is_whole in blobs_of(connection):
+        if is_whole:
+            known.add(digest)
         else:
-            check.tell(None, f"the blob {str(digest)[:12]} was changed")
+            check.tell(None, f"the blob {digest[:12]} was changed")
     return known
 
 

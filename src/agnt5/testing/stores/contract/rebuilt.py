@@ -72,6 +72,7 @@ _commands = st.one_of(
     st.just(c.WakeRun()),
     st.just(c.SuspendRun("diverged", "report", "d1")),
     st.just(c.ResumeRun("d2")),
+    st.just(c.PauseRun("later")),
     st.just(c.RequestCancel("enough")),
     st.just(c.CompleteRun(None)),
     st.just(c.FailRun({"type": "builtins:OSError", "message": "down"})),
