@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from agnt5.cli import application, main
 from agnt5.cli.application import run
 from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import CommandError, Exit
+from agnt5.cli.output import print_text
 from agnt5.exceptions import ConfigurationError, RunNotFoundError, StoreError
 
 
@@ -118,6 +120,28 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
     )
     assert done.stdout == "{\n"
     assert not done.stderr
+
+
+def test_a_reader_of_text_that_leaves_is_no_error(monkeypatch):
+    class Pipe(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    @click.command()
+    def telling():
+        print_text("text")
+
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    monkeypatch.setattr(application, "_reader_is_gone", lambda: Exit.OK)
+    assert run([], telling) == 0
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("Usage: agnt5 ")
+    assert "rebuild-index" in err
 
 
 def test_without_the_extra_it_says_how_to_install_it(tmp_path):
