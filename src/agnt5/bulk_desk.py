@@ -7,6 +7,7 @@ from agnt5.events.index import RunRow
 from agnt5.exceptions import AGNT5Error, InvalidInputError, RuntimeClosedError, StoreError
 from agnt5.names import check_word
 from agnt5.operator_desk import Changes, Operating
+from agnt5.privacy_errors import ShreddedError
 from agnt5.run_lists import RunFilter, first_rows
 from agnt5.runs import Runs
 
@@ -56,6 +57,8 @@ class Bulk:
         run_id = row.run_id
         try:
             new_run_id = await self._ask(action, run_id, at, reason)
+        except ShreddedError as error:
+            return BulkItem(run_id, row.status, "failed", error=str(error))
         except (StoreError, RuntimeClosedError):
             raise  # it would be refused to all the others, too
         except AGNT5Error as error:
