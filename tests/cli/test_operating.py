@@ -72,6 +72,11 @@ def test_a_failed_run_is_tried_again_and_any_run_anew(path, says, fails, app):
     assert other.output == "n"
 
 
+@pytest.mark.parametrize("command", ["rerun", "what-if"])
+def test_what_needs_code_asks_for_it(command, path, fails):
+    assert "missing option '--app'" in fails(command, "run-1", status=2)
+
+
 def test_what_if_says_whether_code_fits(path, says, app):
     before = path.read_bytes()
     assert "compatible" in says("what-if", "run-1", "--app", app)
