@@ -20,6 +20,7 @@ from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import CommandError, Exit
 from agnt5.cli.output import print_text
 from agnt5.exceptions import ConfigurationError, RunNotFoundError, StoreError
+from agnt5.opened_stores import open_log
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -157,6 +158,10 @@ def test_without_the_extra_it_says_how_to_install_it(tmp_path):
 def test_rebuild_index_works_with_the_extra_and_without(tmp_path, hidden):
     address = f"sqlite:///{tmp_path}/a.db"
     done = agnt5("rebuild-index", address, cwd=tmp_path, without=hidden)
+    assert done.returncode == 3
+    assert "there is no store" in done.stderr
+    open_log(address).close()
+    done = agnt5("rebuild-index", f"{tmp_path}/a.db", cwd=tmp_path, without=hidden)
     assert done.stdout == f"{address}: the index of 0 runs was built again\n"
     done = agnt5("rebuild-index", "--json", address, cwd=tmp_path, without=hidden)
     assert json.loads(done.stdout) == {"store": address, "runs": 0}

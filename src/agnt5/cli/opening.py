@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from agnt5.cli.addresses import address_of
 from agnt5.cli.exits import CommandError
 
 if TYPE_CHECKING:
@@ -33,11 +34,6 @@ store_option: Callable[..., Any] = click.option(
     callback=lambda _context, _parameter, value: address_of(value),
 )
 """The option that every command on a store has; its parameter is ``store: str | None``."""
-
-
-def address_of(store: str | None) -> str | None:
-    """The address of a store that may be given as the path of its file."""
-    return f"sqlite:///{store}" if store and "://" not in store else store
 
 
 def look(store: str | None, ask: Ask[T]) -> T:
