@@ -95,6 +95,11 @@ def test_a_run_is_named_by_the_first_characters_of_its_id(path, says, fails):
         assert "there is no run 'nobody'" in fails(command, "nobody", status=1)
 
 
+def test_an_empty_id_means_no_run(path, fails):
+    for command in ("show", "cancel"):
+        assert "the id of the run is empty" in fails(command, "", status=2)
+
+
 def test_what_is_shown_is_what_a_client_says(path, says):
     with Looking(path) as client:
         assert says("state", "run-22", "--json") == client.state_at("run-22").model_dump(

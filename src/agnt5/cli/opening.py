@@ -87,10 +87,12 @@ async def run_of(client: AsyncClient, given: str) -> str:
 
     Raises:
         RunNotFoundError: When there is no such run.
-        CommandError: When several begin so; the message lists them.
+        CommandError: When several begin so; the message lists them. When it is empty.
     """
     from agnt5.exceptions import RunNotFoundError  # noqa: PLC0415 - see the module
 
+    if not given:
+        raise CommandError("the id of the run is empty: it would mean any")
     # Newest first, those that begin so are the first ones below the greatest text that does.
     found = [
         run.run_id
