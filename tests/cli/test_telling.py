@@ -215,7 +215,7 @@ def test_a_question_is_ended_by_ctrl_c(path, fails):
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
-        assert fails("query", forever, status=130) == "agnt5: interrupted\n"
+        assert fails("query", forever, status=130) == "\nagnt5: interrupted\n"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -60,7 +60,7 @@ def load(apps: tuple[str, ...]) -> None:
     """Import what registers the code, from the folder one stands in.
 
     Raises:
-        CommandError: When there is no such module.
+        CommandError: When there is no such module, or it fails.
     """
     sys.path.insert(0, str(Path.cwd()))
     for name in apps:
@@ -68,6 +68,9 @@ def load(apps: tuple[str, ...]) -> None:
             import_module(name)
         except ModuleNotFoundError as error:
             raise CommandError(f"--app {name}: {error}. Name it as for `python -m`.") from error
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise CommandError(f"--app {name} cannot be imported: {why}") from error
 
 
 def _parsed(raw: str | None) -> dict[str, Any] | None:
