@@ -9,7 +9,7 @@ from agnt5.events.projections import status_of
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import Annals
 from agnt5.events.run.state import Phase
-from agnt5.reasons import Circumstances, Wait, wait_for
+from agnt5.reasons import WHILE_EXECUTED, Circumstances, Wait, wait_for
 from agnt5.snapshot_parts import View, error_text, short, suspension_of
 
 
@@ -105,7 +105,7 @@ def _waits(annals: Annals, queued: f.RunQueued, around: Circumstances) -> tuple[
             waits = [wait_for(op, annals, around) for op in state.open.values()]
             if around.place is not None:
                 waits.append(_turn(annals, queued, around))
-            return tuple(waits) or (_code(annals),)
+            return tuple(waits) or (_code(annals, around),)
         case Phase.SUSPENDED if state.suspension is not None:
             return (_mend(annals, queued, state.suspension),)
         case _:
@@ -127,7 +127,8 @@ def _turn(annals: Annals, queued: f.RunQueued, around: Circumstances) -> Wait:
     since = when(annals.state.updated_at if began else annals.phase_at)
     line = "the line of all runs" if queued.queue is None else f"queue {queued.queue!r}"
     if around.place is None:
-        return Wait(kind="queue", what="its turn", since=since, wakes="it is about to begin")
+        wakes = "it is about to begin" if around.executes else f"it begins {WHILE_EXECUTED}"
+        return Wait(kind="queue", what="its turn", since=since, wakes=wakes)
     number, of = around.place
     return Wait(
         kind="queue",
@@ -137,12 +138,12 @@ def _turn(annals: Annals, queued: f.RunQueued, around: Circumstances) -> Wait:
     )
 
 
-def _code(annals: Annals) -> Wait:
+def _code(annals: Annals, around: Circumstances) -> Wait:
     return Wait(
         kind="code",
         what="its own code, which is between two durable calls",
         since=when(annals.state.updated_at),
-        wakes="it goes on by itself",
+        wakes="it goes on by itself" if around.executes else f"it goes on {WHILE_EXECUTED}",
     )
 
 

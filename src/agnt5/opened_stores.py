@@ -99,9 +99,9 @@ def rebuild_index(store: str | None = None, *, encryption: Keyring | None = None
         How many runs the store holds.
 
     Raises:
-        StoreError: When the store is in use, or cannot be read or written.
+        StoreError: When the store is not there, is in use, or cannot be read or written.
     """
-    log = open_log(store, encryption=encryption)
+    log = open_log(store, create=False, encryption=encryption)
     try:
         return rebuild_log_index(log)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from agnt5.answers import maybe, when
 from agnt5.events.keys import recovery_key, scope_of
@@ -13,6 +13,8 @@ from agnt5.events.run import facts as f
 from agnt5.events.run.annals import Annals, Call
 from agnt5.events.run.state import Operation, OpKind, OpPhase
 from agnt5.snapshot_parts import KINDS, View, error_text
+
+WHILE_EXECUTED: Final = "while a program that executes the run has the store open"
 
 WaitKind = Literal[
     "step",
@@ -65,6 +67,8 @@ class Circumstances:
     """Its place in the line in which it stands, counted from 1, and how many stand there."""
     children: Mapping[str, str] = field(default_factory=dict)
     """The status of runs that it has started, by their id."""
+    executes: bool = True
+    """Whether it is executed here. An onlooker does not know whether a program executes it now."""
 
 
 def _time(at: datetime) -> str:
@@ -73,7 +77,9 @@ def _time(at: datetime) -> str:
 
 def _by_itself(at: int, around: Circumstances) -> str:
     passed = ", which is now" if at <= around.now else ""
-    return f"by itself at {_time(when(at))}{passed}"
+    if around.executes:
+        return f"by itself at {_time(when(at))}{passed}"
+    return f"at {_time(when(at))}{passed}, in a program that executes the run"
 
 
 def wait_for(op: Operation, annals: Annals, around: Circumstances) -> Wait:
@@ -97,7 +103,7 @@ def _words(op: Operation, call: Call, annals: Annals, around: Circumstances) -> 
     request = call.request
     match request:
         case f.StepScheduled():
-            return _step(op, call, annals)
+            return _step(op, call, annals, around)
         case f.TimerScheduled():
             return "a timer", f"it is due {_by_itself(request.due_at, around)}"
         case f.SignalAwaited():
@@ -111,12 +117,12 @@ def _words(op: Operation, call: Call, annals: Annals, around: Circumstances) -> 
             return _child(request, around)
 
 
-def _step(op: Operation, call: Call, annals: Annals) -> tuple[str, str]:
+def _step(op: Operation, call: Call, annals: Annals, around: Circumstances) -> tuple[str, str]:
     attempt, of = op.attempt + 1, op.retry.max_attempts if op.retry else 1
     step = f"step {op.name!r}"
     if op.phase is OpPhase.BACKOFF and op.due_at is not None:
         what = f"attempt {attempt + 1} of {of} of {step}, after {error_text(call.error)!r}"
-        wakes = f"it begins by itself at {_time(when(op.due_at))}"
+        wakes = f"it begins {_by_itself(op.due_at, around)}"
     elif op.phase is OpPhase.WAITING:
         what = f"word of what became of attempt {attempt} of {step}, which a crash cut short"
         wakes = f"an answer to the question {recovery_key(op.key, op.attempt)!r}"
@@ -125,6 +131,8 @@ def _step(op: Operation, call: Call, annals: Annals) -> tuple[str, str]:
     else:
         what = f"attempt {attempt} of {of} of {step}"
         wakes = "it is under way, or about to begin, and goes on by itself"
+        if not around.executes:
+            wakes = f"it is under way, or begins, {WHILE_EXECUTED}"
     if op.deadline is not None:
         wakes += f"; the step must have ended by {_time(when(op.deadline))}"
     return what, wakes

@@ -10,10 +10,22 @@ from typing import TypedDict
 
 from agnt5.events.index import RunRow
 from agnt5.events.log import EventLog
+from agnt5.events.projections import STATUSES
 from agnt5.exceptions import InvalidInputError
 from agnt5.names import check_word
 
 _PAGE = 500
+
+
+def check_status(status: str | None) -> None:
+    """Refuse a status that no run can have. It would find nothing, and not say why.
+
+    Raises:
+        InvalidInputError: With those that there are.
+    """
+    if status is not None and status not in STATUSES:
+        known = ", ".join(STATUSES)
+        raise InvalidInputError(f"no run has the status {status!r}: it is one of {known}")
 
 
 class RunFilters(TypedDict, total=False):
@@ -63,6 +75,7 @@ class RunFilter:
         """
         for name in ("status", "component", "parent_run_id", "kind", "session_id", "user_id"):
             check_word(getattr(self, name), name)
+        check_status(self.status)
         for name in ("since", "until"):
             time = getattr(self, name)
             if time is not None and (not isinstance(time, datetime) or time.tzinfo is None):

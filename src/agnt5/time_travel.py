@@ -59,7 +59,8 @@ class TimeTravel:
         awaited = [child.child_run_id for key, child in state.children.items() if key in state.open]
         known = await self._runs.look(self._statuses, awaited)
         bus = self._runs.bus
-        return explain(annals, Circumstances(bus.clock.now(), bus.place_of(run_id), known))
+        around = Circumstances(bus.clock.now(), bus.place_of(run_id), known, bus.executes)
+        return explain(annals, around)
 
     async def _read(self, run_id: str) -> list[StoredFact]:
         await self._runs.row(run_id)

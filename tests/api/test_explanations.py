@@ -145,6 +145,19 @@ class TestEachKindOfWait:
         assert wait.wakes == "it is awaiting user input; client.explain('c1') says why"
         assert only(child).wakes.startswith("it is about to be accepted; ")
 
+    def test_what_an_onlooker_does_not_know(self):
+        around = Circumstances(LATER, executes=False)
+        begun = step(":a#0")
+        for facts in (
+            [begun],
+            [begun, backoff(":a#0", retry_at=LATER)],
+            [begun, f.StepCompleted(key=":a#0")],
+            [timer(":t#0")],
+        ):
+            told = only(*facts, around=around).wakes
+            assert "a program that executes the run" in told
+            assert "itself" not in told
+
     def test_its_own_code(self):
         wait = only(step(":a#0"), f.StepCompleted(key=":a#0"))
         assert (wait.kind, wait.key, wait.since) == ("code", None, moment(T0 + 3))

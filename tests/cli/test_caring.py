@@ -31,6 +31,11 @@ def test_who_is_asked_for_nobody_says_so(path, fails):
     assert "NOT_FOUND" in fails("verify", "nobody", status=1)
 
 
+def test_runs_may_be_named_by_their_first_characters(path, says, fails):
+    assert says("verify", "run-3", "oth", "--json")["runs"] == 2
+    assert "may be several runs" in fails("verify", "run-", status=2)
+
+
 def test_the_doctor(path, says, capsys):
     from agnt5.cli import main
 

@@ -95,6 +95,11 @@ def test_a_run_is_named_by_the_first_characters_of_its_id(path, says, fails):
         assert "there is no run 'nobody'" in fails(command, "nobody", status=1)
 
 
+def test_an_empty_id_means_no_run(path, fails):
+    for command in ("show", "cancel"):
+        assert "the id of the run is empty" in fails(command, "", status=2)
+
+
 def test_what_is_shown_is_what_a_client_says(path, says):
     with Looking(path) as client:
         assert says("state", "run-22", "--json") == client.state_at("run-22").model_dump(
@@ -300,3 +305,16 @@ def test_a_reader_of_events_that_leaves_is_no_error(path):
     command = f"{sys.executable} -m agnt5 events --json | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[\n", "")
+
+
+def test_a_status_that_no_run_can_have_is_wrong_usage(path, fails):
+    for command in ("runs", "events", "bulk cancel", "export x.jsonl"):
+        told = fails(*command.split(), "--status", "faild", status=2)
+        assert "no run has the status 'faild': it is one of queued, running," in told
+
+
+def test_what_is_under_way_elsewhere_is_said_as_an_onlooker_knows_it(path, says):
+    says("fork", "run-4", "--at", "1", "--id", "new")
+    told = says("explain", "new")
+    assert "it begins while a program that executes the run has the store open" in told
+    assert "about to begin" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from agnt5.cli import application, main
 from agnt5.cli.application import run
 from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import CommandError, Exit
+from agnt5.cli.output import print_text
 from agnt5.exceptions import ConfigurationError, RunNotFoundError, StoreError
+from agnt5.opened_stores import open_log
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -120,6 +123,28 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
     assert not done.stderr
 
 
+def test_a_reader_of_text_that_leaves_is_no_error(monkeypatch):
+    class Pipe(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    @click.command()
+    def telling():
+        print_text("text")
+
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    monkeypatch.setattr(application, "_reader_is_gone", lambda: Exit.OK)
+    assert run([], telling) == 0
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("Usage: agnt5 ")
+    assert "rebuild-index" in err
+
+
 def test_without_the_extra_it_says_how_to_install_it(tmp_path):
     for hidden in (["click"], ["rich"]):
         done = agnt5("check", cwd=tmp_path, without=hidden)
@@ -133,6 +158,10 @@ def test_without_the_extra_it_says_how_to_install_it(tmp_path):
 def test_rebuild_index_works_with_the_extra_and_without(tmp_path, hidden):
     address = f"sqlite:///{tmp_path}/a.db"
     done = agnt5("rebuild-index", address, cwd=tmp_path, without=hidden)
+    assert done.returncode == 3
+    assert "there is no store" in done.stderr
+    open_log(address).close()
+    done = agnt5("rebuild-index", f"{tmp_path}/a.db", cwd=tmp_path, without=hidden)
     assert done.stdout == f"{address}: the index of 0 runs was built again\n"
     done = agnt5("rebuild-index", "--json", address, cwd=tmp_path, without=hidden)
     assert json.loads(done.stdout) == {"store": address, "runs": 0}

@@ -72,6 +72,20 @@ def test_a_failed_run_is_tried_again_and_any_run_anew(path, says, fails, app):
     assert other.output == "n"
 
 
+@pytest.mark.parametrize("command", ["rerun", "what-if"])
+def test_what_needs_code_asks_for_it(command, path, fails):
+    assert "missing option '--app'" in fails(command, "run-1", status=2)
+
+
+def test_code_that_fails_is_no_bug_of_agnt5(path, fails, monkeypatch):
+    (path.parent / "broken_app.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(path.parent)
+    told = fails("what-if", "run-1", "--app", "broken_app", status=2)
+    assert told == (
+        "agnt5: --app broken_app cannot be imported: ZeroDivisionError: division by zero\n"
+    )
+
+
 def test_what_if_says_whether_code_fits(path, says, app):
     before = path.read_bytes()
     assert "compatible" in says("what-if", "run-1", "--app", app)

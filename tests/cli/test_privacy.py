@@ -99,6 +99,13 @@ def test_a_person_is_forgotten_once_it_is_meant(folder):
     assert "1 that were shredded were left out" in out.stderr
 
 
+def test_a_shredded_run_stops_nobody_of_many(folder):
+    says(folder, "shred", "boris", "--yes")
+    done = says(folder, "bulk", "fork", "--at", "1", "--yes", "--json", status=1)
+    results = {item["run_id"]: item["result"] for item in json.loads(done.stdout)["items"]}
+    assert results == {"a1": "done", "b1": "failed"}
+
+
 def test_what_was_changed_is_shown_with_exit_status_1(folder):
     public = SigningKey(SECRET).public
     head = (folder / "head").read_text()

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -207,6 +208,17 @@ def test_no_text_is_a_way_to_change_a_store(path, capsys, sql):
 def test_a_question_that_never_ends_is_ended(path, fails):
     forever = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     assert "took more than 0.1 s" in fails("query", forever, "--timeout", "0.1", status=2)
+
+
+def test_a_question_is_ended_by_ctrl_c(path, fails):
+    forever = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        assert fails("query", forever, status=130) == "\nagnt5: interrupted\n"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # Harmless text

@@ -14,6 +14,8 @@ from tests.api.helpers import python
 
 from agnt5 import Client, ConfigurationError, InvalidInputError, Workflow, WorkflowContext
 from agnt5.cli.replay_command import replay as command
+from agnt5.histories import MAX_BYTES
+from agnt5.history_forms import read_form, write_form
 from agnt5.testing.corpus import replay_corpus
 from agnt5.testing.replay import Verdict
 
@@ -99,6 +101,14 @@ def test_arguments_that_changed_fail_only_when_that_is_asked_for(place, corpus):
     *shown, last = report.text().splitlines()
     assert last == "3 replayed: 3 compatible, 2 of the compatible ones with differences"
     assert sum("differs: input of ':pay#1'" in line for line in shown) == 2
+
+
+def test_histories_as_columns_are_replayed_too(place, corpus):
+    bills = corpus / "more" / "bills.jsonl"
+    write_form(read_form(bills, None, MAX_BYTES), bills.with_suffix(".parquet"), None)
+    bills.unlink()
+    report = replay_corpus([corpus], module(place, "shop_columns", OLD))
+    assert verdicts(report) == dict.fromkeys(("b", "o1", "o2"), "compatible")
 
 
 def test_calls_that_are_gone_fail(place, corpus):

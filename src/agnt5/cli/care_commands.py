@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from agnt5.cli.exits import Exit
-from agnt5.cli.opening import look, operate, store_option
+from agnt5.cli.opening import look, operate, run_of, store_option
 from agnt5.cli.output import json_option, print_json, print_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _span(_: click.Context, __: click.Parameter, given: str) -> timedelta:
 
 
 @click.command("verify")
-@click.argument("run_ids", nargs=-1)
+@click.argument("run_ids", metavar="[RUN]...", nargs=-1)
 @click.option("--chain", is_flag=True, help="Hold the store to its hash chain, too.")
 @click.option(
     "--public-key",
@@ -53,8 +53,9 @@ def verify(
 ) -> int:
     """Say whether a store holds together: the log is folded and held against the index.
 
-    RUN_IDS are the runs to look at; by default everything is, and to its chain a store is always
-    held as a whole. Nothing is changed, and programs may use the store meanwhile.
+    RUN are the ids of the runs to look at, or the first characters of them; by default everything
+    is. To its chain a store is always held as a whole. Nothing is changed, and programs may use the
+    store meanwhile.
 
     Exit codes: 0 sound, 1 not sound, 2 wrong usage or no chain, 3 trouble with the store.
     """
@@ -63,9 +64,8 @@ def verify(
     expected = None if head is None else _head(head)
 
     async def ask(client: AsyncClient) -> int:
-        found = await client.verify(
-            list(run_ids) or None, chain=chain, public_keys=keys, expected=expected
-        )
+        chosen = [await run_of(client, each) for each in run_ids] or None
+        found = await client.verify(chosen, chain=chain, public_keys=keys, expected=expected)
         if as_json:
             print_json(found.as_json())
         else:

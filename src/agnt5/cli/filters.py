@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[F], F]
 
 _OF_RUNS: Final[Sequence[Callable[..., Any]]] = (
-    click.option("--status", help="Only runs with this status now, such as failed."),
+    click.option("--status", help="Only runs with this status now, such as failed or suspended."),
     click.option("--component", help="Only runs of this function or workflow."),
     click.option("--kind", type=click.Choice(["function", "workflow"]), help="Only of this kind."),
     click.option("--session", "session_id", help="Only runs of this session."),

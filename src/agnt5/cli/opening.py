@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from agnt5.cli.addresses import address_of
 from agnt5.cli.exits import CommandError
 
 if TYPE_CHECKING:
@@ -33,11 +34,6 @@ store_option: Callable[..., Any] = click.option(
     callback=lambda _context, _parameter, value: address_of(value),
 )
 """The option that every command on a store has; its parameter is ``store: str | None``."""
-
-
-def address_of(store: str | None) -> str | None:
-    """The address of a store that may be given as the path of its file."""
-    return f"sqlite:///{store}" if store and "://" not in store else store
 
 
 def look(store: str | None, ask: Ask[T]) -> T:
@@ -91,10 +87,12 @@ async def run_of(client: AsyncClient, given: str) -> str:
 
     Raises:
         RunNotFoundError: When there is no such run.
-        CommandError: When several begin so; the message lists them.
+        CommandError: When several begin so; the message lists them. When it is empty.
     """
     from agnt5.exceptions import RunNotFoundError  # noqa: PLC0415 - see the module
 
+    if not given:
+        raise CommandError("the id of the run is empty: it would mean any")
     # Newest first, those that begin so are the first ones below the greatest text that does.
     found = [
         run.run_id

@@ -29,13 +29,20 @@ if TYPE_CHECKING:
 _ACTIONS = ("cancel", "pause", "resume", "retry", "rerun", "fork")
 _LIMIT = 1000
 
-app_option: Callable[..., Any] = click.option(
-    "--app",
-    "apps",
-    multiple=True,
-    metavar="MODULE",
-    help="Import this module first: the code that the run is held against.",
-)
+
+def _app(*, required: bool) -> Callable[..., Any]:
+    return click.option(
+        "--app",
+        "apps",
+        multiple=True,
+        required=required,
+        metavar="MODULE",
+        help="Import this module first: the code that the run is held against.",
+    )
+
+
+_app_option: Callable[..., Any] = _app(required=False)
+_code: Callable[..., Any] = _app(required=True)
 _dry_run: Callable[..., Any] = click.option(
     "--dry-run", is_flag=True, help="Only say what would be done."
 )
@@ -53,7 +60,7 @@ def load(apps: tuple[str, ...]) -> None:
     """Import what registers the code, from the folder one stands in.
 
     Raises:
-        CommandError: When there is no such module.
+        CommandError: When there is no such module, or it fails.
     """
     sys.path.insert(0, str(Path.cwd()))
     for name in apps:
@@ -61,6 +68,9 @@ def load(apps: tuple[str, ...]) -> None:
             import_module(name)
         except ModuleNotFoundError as error:
             raise CommandError(f"--app {name}: {error}. Name it as for `python -m`.") from error
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise CommandError(f"--app {name} cannot be imported: {why}") from error
 
 
 def _parsed(raw: str | None) -> dict[str, Any] | None:
@@ -140,7 +150,7 @@ def resume(store: str | None, run: str, *, as_json: bool) -> None:
 @_new_id
 @_reason
 @_dry_run
-@app_option
+@_app_option
 @store_option
 @json_option
 def fork(
@@ -190,7 +200,7 @@ def fork(
     "--after-cleanup", is_flag=True, help="Also when it did other steps after its failure."
 )
 @_dry_run
-@app_option
+@_app_option
 @store_option
 @json_option
 def retry(
@@ -244,7 +254,7 @@ def _fork(store: str | None, preview: Any, begin: Any, *, dry_run: bool, as_json
 @_input
 @_version
 @_new_id
-@app_option
+@_code
 @store_option
 @json_option
 def rerun(
@@ -259,7 +269,7 @@ def rerun(
 ) -> None:
     """Start a new run of the same component, with the same input or another.
 
-    RUN is the id of a run, or the first characters of one. --app must name the module of the
+    RUN is the id of a run, or the first characters of one. --app names the module of the
     component, which checks the input. No program may have the store open.
     """
     load(apps)
@@ -280,7 +290,7 @@ def rerun(
 @click.command("what-if")
 @click.argument("run")
 @click.option("--at", type=int, metavar="EVENT", help="Only up to this event.")
-@app_option
+@_code
 @store_option
 @json_option
 def what_if(
@@ -315,7 +325,7 @@ def what_if(
 @_reason
 @click.option("--yes", is_flag=True, help="Do it. Without this, it only says to which runs.")
 @_dry_run
-@app_option
+@_app_option
 @store_option
 @json_option
 def bulk(

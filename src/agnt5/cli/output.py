@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Never
 
 import click
 from rich.cells import cell_len
@@ -25,13 +25,21 @@ json_option: Callable[..., Any] = click.option(
 """The option that every command has; its parameter is ``as_json: bool``."""
 
 
+class _Console(Console):
+    """A console that leaves it to its caller what happens when the reader has left."""
+
+    def on_broken_pipe(self) -> Never:
+        """Not the end of the program with status 1, which rich makes of it."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Where text for people goes: never wrapped, and plain when it is not read on a terminal.
 
     ``NO_COLOR`` turns every style off, bold too: who sets it has a reader that knows no escapes.
     """
     plain = bool(os.environ.get("NO_COLOR"))
-    return Console(
+    return _Console(
         file=sys.stdout,
         color_system=None if plain else "auto",
         highlight=False,

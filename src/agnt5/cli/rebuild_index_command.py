@@ -17,7 +17,8 @@ def rebuild_index(store: str | None, *, as_json: bool) -> None:
     Nothing is lost: the log is the truth, and the index only makes it quick to search. No runtime
     may have the store open.
 
-    STORE is an address such as sqlite:///app.db. Default: AGNT5_STORE, else .agnt5/agnt5.db.
+    STORE is an address such as sqlite:///app.db, or the path of a file. Default: AGNT5_STORE, else
+    .agnt5/agnt5.db.
     """
     done = rebuilt(store)
     if as_json:

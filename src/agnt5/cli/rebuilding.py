@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agnt5.cli.addresses import address_of
 from agnt5.opened_stores import rebuild_index
 from agnt5.store_address import store_url
 
@@ -10,11 +11,11 @@ def rebuilt(store: str | None) -> dict[str, str | int]:
     """Build the index tables again; returns the store and how many runs it holds.
 
     Raises:
-        StoreError: When the store is in use, or cannot be read or written.
+        StoreError: When the store is not there, is in use, or cannot be read or written.
         ConfigurationError: When it is no address of a store.
     """
-    runs = rebuild_index(store)
-    return {"store": store_url(store), "runs": runs}
+    url = store_url(address_of(store))
+    return {"store": url, "runs": rebuild_index(url)}
 
 
 def sentence(done: dict[str, str | int]) -> str:

@@ -49,7 +49,8 @@ def replay(
 ) -> int:
     """Replay exported histories on the code that is here, without executing anything.
 
-    CORPUS are files that an export has written, and folders with files named *.jsonl.
+    CORPUS are files that an export has written, and folders with files named *.jsonl or
+    *.parquet.
 
     Of every run it says: compatible, needs patched (the run would be suspended unless ctx.patched
     keeps the old path for it), needs a fork (the recorded input or a recorded value does not fit

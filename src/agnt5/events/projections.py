@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Final
 
 from agnt5.events.entity.facts import EntityCallCompleted, EntityFact
 from agnt5.events.entity.streams import call_place, call_scope
@@ -40,6 +41,9 @@ _STATUS = {
     Phase.CANCELLED: "cancelled",
     Phase.CONTINUED: "continued",
 }
+
+STATUSES: Final = (*_STATUS.values(), "awaiting_user_input", PAUSED)
+"""All that :func:`status_of` says."""
 
 
 def status_of(state: RunState) -> str:

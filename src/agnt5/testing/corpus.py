@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from agnt5.exceptions import ConfigurationError, InvalidInputError
-from agnt5.histories import MAX_BYTES, History, read_histories
+from agnt5.histories import MAX_BYTES, History
+from agnt5.history_forms import read_form
 from agnt5.registry import Component, RegisteredComponents
 from agnt5.testing.replay import (
     PATIENCE_S,
@@ -70,6 +71,9 @@ class CorpusReport:
         }
 
 
+_ENDS = ("*.jsonl", "*.parquet")
+
+
 def replay_corpus(
     paths: Iterable[str | os.PathLike[str]],
     against: object,
@@ -81,7 +85,8 @@ def replay_corpus(
     """Replay every history of these files on the code that is here. Nothing is executed.
 
     Args:
-        paths: Files that ``export_runs`` has written, and folders with files named ``*.jsonl``.
+        paths: Files that ``export_runs`` has written, and folders with files named ``*.jsonl`` or
+            ``*.parquet``, which need the extra ``parquet``.
         against: ``"module:workflow"``, ``"module"`` (then every run is replayed on what the module
             registers under its name and version), or the workflow itself.
         stall_limit: As for :func:`agnt5.testing.replay.replay`.
@@ -95,7 +100,9 @@ def replay_corpus(
     component = load(against) if isinstance(against, str) else component_of(against)
     files = list(_files(paths))
     if not files:
-        raise InvalidInputError("there is no file of histories (*.jsonl) among what was given")
+        raise InvalidInputError(
+            "there is no file of histories (*.jsonl, *.parquet) among what was given"
+        )
 
     async def each() -> CorpusReport:
         reports: list[ReplayReport] = []
@@ -117,7 +124,7 @@ def replay_corpus(
 
 def _read(path: Path, max_bytes: int) -> list[History]:
     try:
-        return read_histories(path, max_bytes=max_bytes)
+        return read_form(path, None, max_bytes)
     except OSError as error:
         raise InvalidInputError(f"{os.fspath(path)!r} cannot be read: {error}") from error
 
@@ -148,7 +155,7 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
     for given in paths:
         path = Path(given)
         if path.is_dir():
-            yield from sorted(path.rglob("*.jsonl"))
+            yield from sorted(file for end in _ENDS for file in path.rglob(end))
         elif path.exists():
             yield path
         else:

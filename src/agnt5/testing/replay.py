@@ -14,7 +14,8 @@ from agnt5.actors.branch import chain_task_factory
 from agnt5.events.projections import status_of
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.function_context import enter_runtime
-from agnt5.histories import History, Place, read_histories
+from agnt5.histories import MAX_BYTES, History, Place
+from agnt5.history_forms import read_form
 from agnt5.registry import Component
 from agnt5.replay_reports import ReplayReport, Verdict
 from agnt5.replaying import replay_facts
@@ -80,7 +81,7 @@ async def replay_async(
 ) -> ReplayReport:
     """The same as :func:`replay`, in the running event loop."""
     if not isinstance(history, History):
-        history = _only_one(await asyncio.to_thread(read_histories, history))
+        history = _only_one(await asyncio.to_thread(read_form, history, None, MAX_BYTES))
     definition = component_of(workflow).definition()
     context = copy_context()
     context.run(enter_runtime)

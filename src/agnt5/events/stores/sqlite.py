@@ -360,7 +360,8 @@ class SqliteLog(Evidence):
 def _look_mode(path: str, *, readonly: bool) -> str:
     """How to open a file that must not be changed. Raises StoreError if it is not one of ours."""
     if not os.path.isfile(path):
-        raise StoreError(f"{path} does not exist, so there is nothing to look at. Check the path.")
+        what = "is not a file" if os.path.exists(path) else "does not exist"
+        raise StoreError(f"there is no store: {path} {what}. Check the path.")
     try:
         try:
             return _try_mode(path, "ro", readonly=readonly)

@@ -45,6 +45,7 @@ def ask_sqlite(
     Raises:
         InvalidInputError: When it is wrong, would do more than read, or takes too long.
         StoreError: When the file cannot be read.
+        KeyboardInterrupt: When Ctrl-C ends it.
     """
     deadline = time.monotonic() + timeout
     try:
@@ -60,6 +61,9 @@ def ask_sqlite(
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         return _answer(connection, sql, parameters, limit)
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+        if _is_interrupt(error) and time.monotonic() <= deadline:
+            # Ctrl-C came while it looked at the clock, of which sqlite3 tells no more than this.
+            raise KeyboardInterrupt from error
         raise _explained(error, path, timeout) from error
     finally:
         connection.close()
@@ -87,9 +91,13 @@ def _answer(
     return SqlAnswer(columns, rows[:limit], len(rows) > limit)
 
 
+def _is_interrupt(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and code_of(error) == sqlite3.SQLITE_INTERRUPT
+
+
 def _explained(error: Exception, path: str, timeout: float) -> Exception:
     code = code_of(error) if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_ERROR
-    if code == sqlite3.SQLITE_INTERRUPT:
+    if _is_interrupt(error):
         return InvalidInputError(
             f"the question took more than {timeout:g} s: ask for less, for a run or a time that"
             " an index finds, or allow more time"
