@@ -119,6 +119,11 @@ async def test_keys_are_forgotten_with_their_run(store):
         assert (await client.run("work", {"n": 1}, idempotency_key="k")).run_id != first.run_id
 
 
+def kinds_of(runtime, run_id):
+    with runtime._log.view() as view:
+        return {type(fact) for fact, _ in History.of(run_id, view.read(run_id)).facts}
+
+
 async def settled(runtime):
     """Runs that have ended have left memory, and owe nothing."""
     await until(lambda: not runtime._bus.runs and not runtime._log.owing())
@@ -210,11 +215,13 @@ async def test_a_fork_outlives_what_it_was_copied_from(file_store):
     async with Runtime(file_store, clock=clock, park_after=0) as runtime:
         client = AsyncClient(runtime=runtime)
         await client.submit("parent", {}, "workflow", run_id="p", idempotency_key="k")
+        # A fork made while the child is under way would have a child of its own.
+        await until(lambda: f.SignalAwaited in kinds_of(runtime, "p"))
         await until(lambda: runtime._log.run_row("p").parked)
         await client.fork("p", new_run_id="f")
         await client.signal("p", "go", 1)
         assert (await client.wait_for_result("p")).output == 5
-        await until(lambda: runtime._log.run_row("f").parked)
+        await until(lambda: clock.advance(0.05) or runtime._log.run_row("f").parked)
         await settled(runtime)
         clock.advance(10)
         assert (await client.prune(NOW, archive=None)).runs == 2
