@@ -79,14 +79,14 @@ class BlockingClient(ClientBase):
     """Asks from another thread than the runtime's, and waits."""
 
     def _ask(self, ask: Callable[[Runtime], Coroutine[Any, Any, T]]) -> T:
-        runtime = self.runtime
-        if runtime.is_here:
-            msg = (
-                "Client blocks, and was called on the thread whose event loop executes the runs:"
-                " they would wait for each other for ever. Use AsyncClient here."
-            )
-            raise RuntimeClosedError(msg)
         try:
+            runtime = self.runtime
+            if runtime.is_here:
+                msg = (
+                    "Client blocks, and was called on the thread whose event loop executes the"
+                    " runs: they would wait for each other for ever. Use AsyncClient here."
+                )
+                raise RuntimeClosedError(msg)
             return runtime.call(lambda: ask(runtime))
         except KeyboardInterrupt:
             sys.stderr.write("interrupted; unfinished runs go on when the program starts again\n")

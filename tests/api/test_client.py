@@ -671,6 +671,24 @@ def test_the_runtime_of_the_process_is_shared(hosted):
     assert Client(store="memory://").runtime is not Client(store=hosted).runtime
 
 
+@pytest.mark.parametrize("where", ["is_of_this_process", "call"])
+def test_ctrl_c_anywhere_in_a_client(hosted, monkeypatch, capsys, where):
+    """Also while it only looks for its runtime, it ends the program quietly, with status 130."""
+
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    Client(store=hosted).list_runs()
+    with monkeypatch.context() as patch:
+        pressed_there = property(pressed) if where == "is_of_this_process" else pressed
+        patch.setattr(Runtime, where, pressed_there)
+        with pytest.raises(KeyboardInterrupt) as interrupt:
+            Client(store=hosted).list_runs()
+    assert isinstance(interrupt.value, SystemExit)
+    assert interrupt.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted;")
+
+
 async def test_the_blocking_client_on_the_runtimes_own_loop(runtime):
     """It would wait for itself for ever: it says so, and what to use instead."""
     with pytest.raises(RuntimeClosedError, match="Use AsyncClient"):

@@ -33,12 +33,12 @@ EDGES = (1, 31, 32, 33)
 
 def interrupted(folder: Path, seed: int, runs: int, ended: int) -> list[Row]:
     """Kill a worker once it has got some way; the facts that it has left."""
-    process = Process("work", folder, seed, runs)
+    process = Process("linger", folder, seed, runs)
     try:
         assert process.said("READY")
         for run_id in (worker.run_of(index)[0] for index in range(runs)):
             assert process.said(f"ACK {run_id}"), process.error
-        # Far enough: so many runs have ended, and so many have not.
+        # Far enough: so many runs have ended, at least.
         while sum(row.topic in TERMINAL for row in read_rows(folder / "store.db")) < ended:
             assert process.popen.poll() is None, process.error
     finally:

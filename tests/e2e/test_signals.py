@@ -95,7 +95,8 @@ def test_serve(tmp_path, number):
 def test_a_plain_script(tmp_path, number):
     """A script with ``Client``: the usual exit code, no traceback, the grace, no loss."""
     first = stopped("script", tmp_path, number)
-    assert first.popen.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+    expected = {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+    assert first.popen.returncode == expected, first.error
     assert "Traceback" not in first.error
     assert "DONE" not in first.lines
     check_grace(tmp_path)

@@ -237,8 +237,11 @@ def say(word: str) -> None:
     os.write(1, f"{word}\n".encode())
 
 
-async def work(store: str, seed: int, count: int) -> None:
-    """Submit the first ``count`` runs, in a random order, and wait until all have ended."""
+async def work(store: str, seed: int, count: int, *, linger: bool = False) -> None:
+    """Submit the first ``count`` runs, in a random order, and wait until all have ended.
+
+    One that lingers keeps the store open after that, until it is killed.
+    """
     indexes = list(range(count))
     random.Random(seed).shuffle(indexes)
 
@@ -260,11 +263,13 @@ async def work(store: str, seed: int, count: int) -> None:
             response = await client.wait_for_result(run_id, 120)
             assert response.is_success, f"{run_id}: {response.status} {response.error}"
             assert is_right(component, n, response.output), f"{run_id}: {response.output}"
+        if linger:
+            await asyncio.Event().wait()
     say("DONE")
 
 
 OUTLASTING = [("slow", "outlasts-slow"), ("slow_on_thread", "outlasts-thread")]
-OUTLASTS_S = 1.0
+OUTLASTS_S = 2.0
 """Well above the time from its start to a signal, well below the grace."""
 Submission = tuple[str, str, str, dict[str, Any]]
 
@@ -299,7 +304,8 @@ def script(store: str, count: int) -> None:
         client.submit(component, given, kind, run_id=run_id, idempotency_key=run_id)
         say(f"ACK {run_id}")
     say("READY")
-    for run_id, *_ in everything:
+    # The long ones first: a signal must come while the client waits, not between two of its calls.
+    for run_id, *_ in reversed(everything):
         assert client.wait_for_result(run_id, 60).is_success, run_id
     say("DONE")
 
@@ -312,6 +318,8 @@ def main() -> None:
     match mode:
         case "work":
             asyncio.run(work(store, int(seed), int(count)))
+        case "linger":
+            asyncio.run(work(store, int(seed), int(count), linger=True))
         case "serve":
             asyncio.run(serve(store, int(count)))
         case "script":
