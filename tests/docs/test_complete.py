@@ -23,6 +23,7 @@ from agnt5 import AsyncClient, Client, Limits, Runtime, WorkflowContext, diagnos
 from agnt5 import exceptions as errors
 from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import Exit
+from agnt5.events.projections import STATUSES
 
 REFERENCE = ROOT / "docs" / "reference"
 SOURCES = sorted((ROOT / "src" / "agnt5").rglob("*.py"))
@@ -198,6 +199,14 @@ def test_the_attributes_of_errors_are_there() -> None:
         listed = document.partition("\nAttributes:\n")[2].partition("\n\n")[0]
         for attribute in re.findall(r"^    (\w+):", listed, re.MULTILINE):
             assert attribute == "code" or is_named(attribute, told[name]), f"{name}.{attribute}"
+
+
+def test_every_status_is_there() -> None:
+    runs = page("sql-views.md").partition("\n## agnt5_runs\n")[2].partition("\n## ")[0]
+    for text in (page("queries.md"), runs):
+        assert set(STATUSES) <= set(re.findall(r"[a-z_]+", rows(text)["status"]))
+    told = page("api.md").partition("\n`RunStatus`:")[2].partition("\n\n")[0]
+    assert not [status for status in STATUSES if not is_named(status, told)]
 
 
 def test_every_reason_of_a_suspension_is_there() -> None:
