@@ -201,6 +201,25 @@ def test_the_attributes_of_errors_are_there() -> None:
             assert attribute == "code" or is_named(attribute, told[name]), f"{name}.{attribute}"
 
 
+BUILT_IN = (ValueError, LookupError, TimeoutError)
+
+
+def test_what_else_an_error_is_stands_in_its_row() -> None:
+    told = rows(page("errors.md"))
+    for name in (name for name in dir(errors) if name.endswith("Error")):
+        bases = {each.__name__ for each in BUILT_IN if issubclass(getattr(errors, name), each)}
+        assert bases == set(re.findall(r"Also a `(\w+)`", told[name])), name
+
+
+def test_every_option_of_the_proof_kit_is_there() -> None:
+    text = page("testing.md")
+    options = agnt5.testing.Options.__annotations__
+    assert len(options) > 10
+    assert not [
+        name for name in options if not re.search(rf"^\|.*`{name}`.*\|", text, re.MULTILINE)
+    ]
+
+
 def test_every_status_is_there() -> None:
     runs = page("sql-views.md").partition("\n## agnt5_runs\n")[2].partition("\n## ")[0]
     for text in (page("queries.md"), runs):
