@@ -31,7 +31,10 @@ def test_the_code_of_a_page_runs(path: Path) -> None:
     run_page(path)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=label)
+BESIDE = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+
+
+@pytest.mark.parametrize("path", PAGES + BESIDE, ids=label)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for link in LINK.findall(prose(path)):
         if link.startswith(("https://", "http://", "mailto:")):
