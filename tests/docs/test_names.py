@@ -75,5 +75,5 @@ def test_views_are_there(tmp_path: Path) -> None:
         query = "SELECT name FROM sqlite_master WHERE type='view'"
         there = {name for (name,) in connection.execute(query)}
     for path in EVERY:
-        told = found(r"(?i)(?:from|join|`)\s*(agnt5_[a-z]+)\b(?!`?\s*=)", snippets(path))
+        told = found(r"(?:^|from |FROM |join |JOIN )(agnt5_[a-z]+)\b(?! =)", snippets(path))
         assert told <= there, label(path)
