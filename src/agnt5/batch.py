@@ -66,7 +66,17 @@ class BatchItemError:
 
 @dataclass
 class BatchItemResult:
-    """What became of one item. Times are those of the log, so that a replay gives the same."""
+    """What became of one item. Times are those of the log, so that a replay gives the same.
+
+    Attributes:
+        index: Its place among the items, from 0.
+        item_id: The name that the caller gave it.
+        output: What it gave, if it completed.
+        error: Why it failed.
+        duration_ms: Milliseconds from its beginning to its end, with all attempts.
+        started_at: When what freed its slot was recorded, in UTC.
+        completed_at: When its outcome was.
+    """
 
     index: int
     run_id: str
@@ -95,7 +105,14 @@ class BatchItemResult:
 class BatchStats:
     """The items of a batch, counted. Durations are milliseconds.
 
-    ``pending_items`` is 0 for a batch that has ended; ``cancelled_items`` were not begun.
+    Attributes:
+        total_items: How many there are.
+        completed_items: How many gave an output.
+        failed_items: How many raised.
+        cancelled_items: How many were not begun.
+        pending_items: How many have no outcome yet; 0 for a batch that has ended.
+        duration_ms: Of the whole batch.
+        avg_item_duration_ms: The mean of the items that ran.
     """
 
     total_items: int = 0
@@ -135,7 +152,12 @@ class BatchStats:
 class BatchResult:
     """A batch that has ended. Its results are in the order of its items.
 
-    ``batch_id`` is the same on every replay; ``created_at`` is when the batch began.
+    Attributes:
+        batch_id: The same on every replay.
+        results: What became of each item.
+        stats: The items, counted.
+        trace_id: The trace of the run.
+        created_at: When the batch began, in UTC.
     """
 
     batch_id: str
@@ -174,7 +196,20 @@ class BatchResult:
 
 @dataclass
 class BatchStatusResult:
-    """Where a batch is that was handed in from outside."""
+    """Where a batch is that was handed in from outside.
+
+    A shape of the platform's SDK; nothing in this version makes one.
+
+    Attributes:
+        batch_id: Which batch.
+        status: How it stands.
+        results: What became of each item so far.
+        stats: The items, counted.
+        trace_id: Its trace.
+        submitted_at: When it was handed in, in UTC.
+        started_at: When its first item began.
+        completed_at: When its last one ended.
+    """
 
     batch_id: str
     status: str
@@ -198,7 +233,16 @@ class BatchStatusResult:
 
 @dataclass
 class CancelBatchResult:
-    """What the cancelling of a batch came to."""
+    """What the cancelling of a batch came to.
+
+    A shape of the platform's SDK; nothing in this version makes one.
+
+    Attributes:
+        batch_id: Which batch.
+        status: How it stands.
+        cancelled_items: How many were cut off, or not begun.
+        completed_items: How many had completed.
+    """
 
     batch_id: str
     status: str

@@ -174,7 +174,7 @@ class Client(
         return self._ask(lambda rt: rt.runs.get_status(run_id))
 
     def get_result(self, run_id: str) -> RunResponse:
-        """A run's outcome as it stands: code NOT_READY while it runs, NOT_FOUND if unknown."""
+        """How ``run_id`` stands: code NOT_READY while it runs, NOT_FOUND if it is unknown."""
         return self._ask(lambda rt: rt.runs.get_result(run_id))
 
     def wait_for_result(

@@ -54,6 +54,7 @@ class RunDiff(View):
     b: int
     """The event at which the second one was taken."""
     changes: tuple[Change, ...]
+    """Each with its kind, its path in the snapshot, and what was there before and after."""
 
     @classmethod
     def between(cls, a: RunSnapshot, b: RunSnapshot) -> RunDiff:

@@ -101,6 +101,9 @@ class Entity(Generic[S]):
 def query(method: F) -> F:
     """Mark a method of an :class:`Entity` that only reads: it runs beside the others.
 
+    Args:
+        method: An ``async def`` in the class. It sees what is on disk when it begins.
+
     >>> class Reader(Entity):
     ...     @query
     ...     async def total(self) -> int:

@@ -14,7 +14,13 @@ from agnt5.snapshot_parts import View, error_text, short, suspension_of
 
 
 class Explanation(View):
-    """Why a run is where it is. ``str()`` says it in sentences."""
+    """Why a run is where it is. ``str()`` says it in sentences.
+
+    Attributes:
+        run_id: The run.
+        component: Its function or workflow.
+        kind: ``"function"`` or ``"workflow"``.
+    """
 
     run_id: str
     component: str

@@ -55,7 +55,14 @@ class Redo(View):
 
 
 class ForkPreview(View):
-    """What a fork would be. ``str()`` says it for people."""
+    """What a fork would be. ``str()`` says it for people.
+
+    Attributes:
+        component: The function or workflow of the origin.
+        kind: ``"function"`` or ``"workflow"``.
+        version_label: The version of the workflow that the fork would have.
+        input_changed: Whether it would have another input than the origin.
+    """
 
     origin: str
     """The run that would be forked."""

@@ -105,7 +105,15 @@ class Context(Emitting):
         return self._logger
 
     def log(self, message: str | None = None, **fields: object) -> ContextLogger:
-        """Log a message at level INFO, with fields. Without a message: the logger."""
+        """Log a message at level INFO; silent on replay.
+
+        Args:
+            message: The text; without one nothing is logged.
+            **fields: What belongs to it, for people and for log exporters.
+
+        Returns:
+            The logger, for other levels.
+        """
         if message is not None:
             cast("Any", self.logger).info("%s", message, stacklevel=3, **fields)
         return self.logger

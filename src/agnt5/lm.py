@@ -11,6 +11,21 @@ from typing import Any
 
 from agnt5.exceptions import ConfigurationError, ExecutionError
 
+__all__ = [
+    "PROVIDERS",
+    "GenerateRequest",
+    "GenerateResponse",
+    "GenerationConfig",
+    "LanguageModel",
+    "Message",
+    "MessageRole",
+    "ScriptedModel",
+    "TokenUsage",
+    "ToolCall",
+    "ToolDefinition",
+    "register_provider",
+]
+
 PROVIDERS = (
     "anthropic",
     "baseten",

@@ -148,6 +148,8 @@ _SHOWN = 10
 
 
 class _Registry(Generic[T]):
+    """What was declared of one kind in this process, by name. A name is taken once."""
+
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._components: dict[str, T] = {}

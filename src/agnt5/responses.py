@@ -13,7 +13,13 @@ from agnt5.exceptions import RunError
 
 
 class RunStatus(StrEnum):
-    """The state of a run, as users see it."""
+    """The state of a run, as users see it. Each is a text: ``response.status == "completed"``.
+
+    Runs are ``queued``, ``running``, ``awaiting_user_input``, ``paused`` or ``suspended`` before
+    they end, then ``completed``, ``failed``, ``cancelled`` or ``continued`` (as their successor).
+    ``timeout`` says that the caller has waited long enough, ``unknown`` that there is no such run.
+    The others are kept for programs written for the platform's SDK.
+    """
 
     ENQUEUED = "enqueued"
     QUEUED = "queued"
@@ -45,7 +51,13 @@ _RUNS = {RunStatus.STARTED, RunStatus.RUNNING}
 
 @dataclass(frozen=True)
 class RunErrorDetail:
-    """Why a run failed, or why it cannot go on."""
+    """Why a run failed, or why it cannot go on.
+
+    Attributes:
+        code: A stable word for programs, such as ``EXECUTION_ERROR`` or ``NOT_READY``.
+        message: What happened, for people.
+        details: Kept for programs written for the platform's SDK; None here.
+    """
 
     code: str
     message: str
@@ -62,6 +74,28 @@ class RunResponse:
     Behaves like its output where the output is a mapping or a list: ``response["total"]``,
     ``"total" in response``, ``response.get("total")``, iteration, ``len``. It equals its output.
     A failed run does not raise: ask ``is_error``, or call :meth:`raise_for_status`.
+
+    Attributes:
+        run_id: The run; of a chain that went on, its last one.
+        status_code: As HTTP would say it: 200 ended well, 202 not ended, 404 unknown, 500 failed or
+            cancelled, 504 the caller's time is over.
+        status: How it stands; ``paused`` also when it waits for a person.
+        output: What a completed run gave, with its type.
+        error: Why there is no output.
+        duration_ms: Milliseconds from the start to the end, of a run that has ended.
+        trace_id: Its trace, 32 hex digits.
+        component: The function or workflow.
+        created_at: When it was accepted, in UTC, as all times.
+        started_at: When its execution began.
+        completed_at: When it ended well.
+        failed_at: When it failed.
+        session_id: The session that it was started with.
+        metadata: What the caller attached; of a failed function its ``attempts``, of a run that
+            waits for people the ``questions``.
+
+    >>> response = RunResponse("r-1", 200, RunStatus.COMPLETED, {"total": 3})
+    >>> response["total"], response.is_success, response == {"total": 3}
+    (3, True, True)
     """
 
     run_id: str
@@ -88,7 +122,7 @@ class RunResponse:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the run waits for a person."""
+        """Whether the run waits for a person, or was paused by one."""
         return self.status in _PAUSED
 
     @property
@@ -143,19 +177,19 @@ class RunResponse:
         return True
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A field of the output."""
+        """A field of the output. Raises TypeError when the output is no mapping."""
         return self._mapping().get(key, default)
 
     def keys(self) -> Any:
-        """The fields of the output."""
+        """The fields of the output. Raises TypeError when it is no mapping."""
         return self._mapping().keys()
 
     def values(self) -> Any:
-        """The values of the output's fields."""
+        """The values of the output's fields. Raises TypeError when it is no mapping."""
         return self._mapping().values()
 
     def items(self) -> Any:
-        """The fields of the output with their values."""
+        """The fields of the output with their values. Raises TypeError when it is no mapping."""
         return self._mapping().items()
 
     def __eq__(self, other: object) -> bool:
@@ -189,7 +223,17 @@ class RunResponse:
 
 @dataclass(frozen=True)
 class SubmitResponse:
-    """A run that was accepted; its record is durable."""
+    """A run that was accepted; its record is durable.
+
+    Attributes:
+        run_id: The run; where a key was known, the run that it names.
+        status_code: 202.
+        status: How the run stands.
+        trace_id: Its trace, 32 hex digits.
+        component: The function or workflow.
+        created_at: When it was accepted, in UTC.
+        links: For runs behind a gateway; empty here.
+    """
 
     run_id: str
     status_code: int
@@ -207,7 +251,14 @@ class SubmitResponse:
 
 @dataclass(frozen=True)
 class WebhookResponse:
-    """A webhook that was accepted, with the runs that it has started, now or when it first came."""
+    """A webhook that was accepted, with the runs that it has started, now or when it first came.
+
+    Attributes:
+        status_code: What to answer the sender: 202 if it has started runs, else 200.
+        event_type: The event that it stands for, such as ``stripe.paid``.
+        delivery_id: Its id, by which repetitions are known.
+        runs: Each run that was started.
+    """
 
     status_code: int
     event_type: str | None
@@ -219,7 +270,23 @@ class WebhookResponse:
 
 @dataclass(frozen=True)
 class StatusResponse:
-    """Where a run is."""
+    """Where a run is.
+
+    Attributes:
+        run_id: The run.
+        status_code: 200 when it has ended, else 202.
+        status: How it stands.
+        trace_id: Its trace, 32 hex digits.
+        component: The function or workflow.
+        created_at: When it was accepted, in UTC, as all times.
+        started_at: When its execution began.
+        completed_at: When it ended, in whatever way.
+        kind: ``"function"`` or ``"workflow"``.
+        version_label: The version of the workflow to which it is pinned.
+        session_id: The session that it was started with.
+        user_id: The user.
+        parent_run_id: The run that has started it as a child.
+    """
 
     run_id: str
     status_code: int
@@ -244,7 +311,7 @@ class StatusResponse:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the run waits for a person."""
+        """Whether the run waits for a person, or was paused by one."""
         return self.status in _PAUSED
 
     @property
@@ -255,7 +322,22 @@ class StatusResponse:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of a run, in the public vocabulary."""
+    """One event of a run, in the public vocabulary.
+
+    Attributes:
+        id: Unique in the store.
+        event_type: What happened, such as ``workflow.step.completed``.
+        run_id: The run.
+        step_key: The key of the durable call that it is about, such as ``:charge#0``.
+        input_data: What was given to what begins.
+        output_data: What came of what has ended.
+        parent_event_id: Kept for programs written for the platform's SDK; None here.
+        metadata: What else is known: ``version``, the number of its fact in the run, and more by
+            kind.
+        trace_id: The trace of the run.
+        timestamp_ns: When it was recorded, nanoseconds since the epoch.
+        created_at: The same as a datetime in UTC.
+    """
 
     id: str
     event_type: str
@@ -272,7 +354,11 @@ class Event:
 
 @dataclass(frozen=True)
 class EventsResponse:
-    """The events of a run, in the order of its log."""
+    """The events of a run, in the order of its log. It is iterable, and has a length.
+
+    Attributes:
+        items: Each of them.
+    """
 
     items: list[Event]
 

@@ -179,8 +179,11 @@ class Runtime(Desks):
         """Open the store and take up every unfinished run.
 
         Raises:
-            StoreError: When the store cannot be opened.
-            RuntimeClosedError: When it is open already.
+            StoreError: When the store cannot be opened; ``StoreInUseError`` when another process
+                owns it, ``EncryptionKeyError`` when a key is missing.
+            ConfigurationError: When the address of the store is wrong, or ``chain`` is given with a
+                store that is open already.
+            RuntimeClosedError: When this runtime is open already.
         """
         if self._bus is not None:
             msg = "this runtime is open already"
@@ -252,6 +255,8 @@ class Runtime(Desks):
     async def aclose(self, grace: float | None = None) -> None:
         """Stop: running attempts get the grace, everything is recorded, nothing is lost.
 
+        Closing twice is the same as once.
+
         Args:
             grace: Seconds; the runtime's setting by default.
         """
@@ -278,7 +283,14 @@ class Runtime(Desks):
             self._undo()
 
     async def serve(self) -> None:
-        """Execute runs until SIGINT or SIGTERM, then close with the grace. For worker programs."""
+        """Execute runs until SIGINT or SIGTERM, then close with the grace. For worker programs.
+
+        It opens the store itself, unless :meth:`start` has done so. Call it on the main thread:
+        only there can Python hear signals.
+
+        Raises:
+            StoreError: When the store cannot be opened.
+        """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         signals = (signal.SIGINT, signal.SIGTERM)
@@ -318,20 +330,35 @@ class Runtime(Desks):
             raise RuntimeClosedError(msg)
 
     def call(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run something on the runtime's loop, from another thread, and wait for it."""
-        self.check_process()
-        if self.loop is None or self._bus is None:
-            raise CLOSED
-        return ask_from_afar(self.loop, carrying(ask)).result()
+        """Run something on the runtime's loop, from another thread, and wait for it.
+
+        Raises:
+            RuntimeClosedError: When it is not open, or was opened by the process before a fork.
+        """
+        return ask_from_afar(self._open_loop(), carrying(ask)).result()
 
     async def call_async(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run something on the runtime's loop, from whichever loop this is, and await it."""
-        self.check_process()
-        if self.loop is None or self._bus is None:
-            raise CLOSED
-        if asyncio.get_running_loop() is self.loop:
+        """Run something on the runtime's loop, from whichever loop this is, and await it.
+
+        Raises:
+            RuntimeClosedError: When it is not open, or was opened by the process before a fork.
+        """
+        loop = self._open_loop()
+        if asyncio.get_running_loop() is loop:
             return await ask()
-        return await asyncio.wrap_future(ask_from_afar(self.loop, carrying(ask)))
+        return await asyncio.wrap_future(ask_from_afar(loop, carrying(ask)))
+
+    def _open_loop(self) -> asyncio.AbstractEventLoop:
+        self.check_process()
+        if self.loop is None:
+            msg = (
+                "this runtime has not been opened: enter `async with Runtime(...)`, or await its"
+                " start(), before a client uses it"
+            )
+            raise RuntimeClosedError(msg)
+        if self._bus is None:
+            raise CLOSED
+        return self.loop
 
 
 home: ContextVar[Runtime | None] = ContextVar("agnt5_home", default=None)

@@ -42,6 +42,28 @@ class RunSnapshot(View):
     """A run as it stood after one of its events. Payloads are as recorded; times are in UTC.
 
     ``str()`` gives a few lines for people, ``model_dump(mode="json")`` plain JSON.
+
+    Attributes:
+        run_id: The run.
+        component: Its function or workflow.
+        kind: ``"function"`` or ``"workflow"``.
+        version_label: The version of the workflow to which it is pinned.
+        created_at: When it was accepted.
+        started_at: When its execution began.
+        finished_at: When it ended, in whatever way.
+        input: What it was started with, by name.
+        output: What it gave.
+        metadata: What the caller attached.
+        session_id: The session that it was started with.
+        user_id: The user.
+        idempotency_key: The key.
+        queue: The queue in which it lines up.
+        priority: The greater one of a queue begins first.
+        parent_run_id: The run that has started it as a child.
+        cancel_requested: Whether somebody asked it to stop.
+        cancel_reason: Why.
+        suspension: Why it cannot go on, with a report and since when.
+        pause: Why somebody has it stand still, and since when.
     """
 
     run_id: str

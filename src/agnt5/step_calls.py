@@ -68,11 +68,11 @@ class StepCalls(BodyContext):
         return self._step(name_or_handler, rest, kwargs, key, timeout, line_of(2))
 
     def task(self, name_or_handler: object, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
-        """The older spelling of :meth:`step`."""
+        """The older spelling of :meth:`step`, without ``key`` and ``timeout``."""
         return self._step(name_or_handler, args, kwargs, MISSING, MISSING, line_of(2))
 
     def run(self, name_or_handler: object, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
-        """Another spelling of :meth:`step`."""
+        """Another spelling of :meth:`step`, without ``key`` and ``timeout``."""
         return self._step(name_or_handler, args, kwargs, MISSING, MISSING, line_of(2))
 
     def _step(
@@ -211,18 +211,28 @@ class StepCalls(BodyContext):
     def parallel(
         self, *awaitables: Awaitable[Any] | AsyncGenerator[Any, None]
     ) -> asyncio.Future[list[Any]]:
-        """Wait for all; results in argument order. The first error is raised, as by asyncio.gather.
+        """Wait for several things at once.
 
-        Durable calls pass through; raw coroutines become steps named by their position.
+        Args:
+            *awaitables: Durable calls, which pass through; raw coroutines and generators become
+                inline steps, named ``parallel_0`` and so on by their position.
+
+        Returns:
+            An awaitable of the results, in the order of the arguments. The first error is raised,
+            as by ``asyncio.gather``; the others keep running, and are recorded.
         """
         return parallel_all(self._checkpointer(line_of(2)), awaitables)
 
     def gather(
         self, **awaitables: Awaitable[Any] | AsyncGenerator[Any, None]
     ) -> Awaitable[dict[str, Any]]:
-        """Wait for all; results by name. Raw coroutines become steps of that name.
+        """Wait for several things at once, by name.
 
-        The first error is raised, as by :meth:`parallel`.
+        Args:
+            **awaitables: As for :meth:`parallel`; raw coroutines become steps of their name.
+
+        Returns:
+            An awaitable of a dict of the results. The first error is raised.
         """
         return gather_all(self._checkpointer(line_of(2)), awaitables)
 

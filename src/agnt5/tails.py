@@ -18,7 +18,13 @@ from agnt5.payloads import decode_error
 
 @dataclass(frozen=True)
 class ReceivedEvent:
-    """One event of a run that is listened to."""
+    """One event of a run that is listened to.
+
+    Attributes:
+        event_type: What happened: a type of the log, or ``output.delta`` and its kin.
+        data: What it says; by its type.
+        run_id: The run.
+    """
 
     event_type: str
     data: dict[str, Any] = field(default_factory=dict)

@@ -25,8 +25,15 @@ class ComponentKind(StrEnum):
 class TriggerSpec:
     """What starts a workflow. Made by :func:`event` and :func:`webhook`.
 
-    ``filter_expression``, ``input_mapping``, ``batch_window_ms`` and ``delay_expression`` belong to
-    the platform's SDK; here a workflow that sets one of them is refused.
+    Attributes:
+        trigger_type: ``"event"``, also of a webhook.
+        event_name: What it waits for; of a webhook ``SOURCE.EVENT``.
+        trigger_id: A name for it, recorded with each run that it starts.
+        filter_expression: Of the platform's SDK, as those below; a workflow that sets one of them
+            is refused.
+        input_mapping: The same.
+        batch_window_ms: The same, milliseconds.
+        delay_expression: The same.
     """
 
     trigger_type: str

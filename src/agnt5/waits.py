@@ -56,7 +56,13 @@ class Waits(BodyContext):
         return DurableTimeout(lambda: self.timer("timeout", delay_us, line), seconds)
 
     def timer(self, name: str, delay_us: int, line: str | None = None) -> StepFuture:
-        """A durable timer, in microseconds. :meth:`sleep` and :meth:`timeout` are made of it."""
+        """A durable timer. :meth:`sleep` and :meth:`timeout` are made of it.
+
+        Args:
+            name: Its name, for its key.
+            delay_us: Microseconds from now.
+            line: Where in the code it was asked for, as ``file.py:12``.
+        """
         branch = self.script.place()
         key = operation_key(branch.path, name, branch.occurrence(name))
         return self.script.request(key, lambda: c.RequestTimer(key, delay_us, line), line=line)

@@ -12,7 +12,16 @@ import time
 import pytest
 from tests.api.helpers import python, turns, until
 
-from agnt5 import AsyncClient, Runtime, StoreError, WorkflowRegistry, function, workflow
+from agnt5 import (
+    AsyncClient,
+    Client,
+    Runtime,
+    RuntimeClosedError,
+    StoreError,
+    WorkflowRegistry,
+    function,
+    workflow,
+)
 from agnt5.exceptions import StoreInUseError
 
 
@@ -557,3 +566,15 @@ async def test_a_close_does_not_wait_for_what_only_waits(store):
         client = AsyncClient(runtime=runtime)
         await client.signal("r", "go", 1)
         assert (await client.wait_for_result("r", 10)).output == 2
+
+
+async def test_a_runtime_that_was_never_opened_says_so() -> None:
+    runtime = Runtime("memory://")
+    with pytest.raises(RuntimeClosedError, match=r"has not been opened.*async with"):
+        await AsyncClient(runtime=runtime).list_runs()
+    with pytest.raises(RuntimeClosedError, match="has not been opened"):
+        Client(runtime=runtime).list_runs()
+    async with runtime:
+        pass
+    with pytest.raises(RuntimeClosedError, match="shutting down"):
+        await AsyncClient(runtime=runtime).list_runs()

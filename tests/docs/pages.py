@@ -128,7 +128,8 @@ def _run(path: Path, block: Block, module: types.ModuleType) -> str:
     out = io.StringIO()
     # Blank lines before it, so that a traceback names the line of the page.
     source = "\n" * (block.line - 1) + block.source
-    code = compile(source, str(path), "exec")
+    # Without the future annotations of this module: readers have them only where a page says so.
+    code = compile(source, str(path), "exec", dont_inherit=True)
     try:
         with redirect_stdout(out):
             exec(code, module.__dict__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ def test_the_code_of_a_page_runs(path: Path) -> None:
     run_page(path)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=label)
+BESIDE = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+
+
+@pytest.mark.parametrize("path", PAGES + BESIDE, ids=label)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for link in LINK.findall(prose(path)):
         if link.startswith(("https://", "http://", "mailto:")):
@@ -68,6 +72,13 @@ def test_blocks_name_their_language(path: Path) -> None:
     ]
     for fence in opened[::2]:
         assert fence[3:] in LANGUAGES, f"{label(path)}: {fence!r}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=label)
+def test_an_empty_line_ends_a_table(path: Path) -> None:
+    """Without one, what follows is a row of the table."""
+    for before, after in pairwise(prose(path).splitlines()):
+        assert not (before.startswith("| ") and after) or after.startswith("|"), after
 
 
 def test_decisions_are_short() -> None:

@@ -1,4 +1,4 @@
-"""The tutorial of the proof kit, done as it says: its tests fail with the reports on the page."""
+"""The pages on tests, done as they say: their tests pass, or fail with the reports on the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import ROOT, Block, blocks
 
-PAGE = ROOT / "docs" / "tutorial" / "prove-a-workflow.md"
+TUTORIAL = ROOT / "docs" / "tutorial" / "prove-a-workflow.md"
+HOW_TO = ROOT / "docs" / "howto" / "test.md"
 _EDIT = re.compile(r"# (file|add to|replace in|remove from): (\S+)\n")
 
 
@@ -46,15 +47,15 @@ def run(folder: Path) -> list[str]:
     return [line.rstrip() for line in done.stdout.splitlines()]
 
 
-@pytest.mark.timeout(200)
-def test_the_reports_are_those_of_the_page(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+def follow(page: Path, folder: Path) -> int:
+    """Do what a page says; how often pytest has printed what stands there."""
+    (folder / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n")
     seen = 0
-    for block in blocks(PAGE):
+    for block in blocks(page):
         if block.language == "python":
-            apply(block, tmp_path)
+            apply(block, folder)
         elif block.language == "console" and block.source.startswith("$ pytest"):
-            printed = run(tmp_path)
+            printed = run(folder)
             at = 0
             for line in block.source.splitlines()[1:]:
                 wanted = line.rstrip()
@@ -67,5 +68,15 @@ def test_the_reports_are_those_of_the_page(tmp_path: Path) -> None:
                 assert found, f"line {block.line}: {wanted!r} is not in\n" + "\n".join(printed)
                 at = found[0] + 1
             seen += 1
-    assert seen == 5
+    return seen
+
+
+@pytest.mark.timeout(200)
+def test_the_reports_are_those_of_the_tutorial(tmp_path: Path) -> None:
+    assert follow(TUTORIAL, tmp_path) == 5
     assert list((tmp_path / ".agnt5" / "regressions").iterdir())
+
+
+@pytest.mark.timeout(200)
+def test_the_tests_of_the_how_to_pass(tmp_path: Path) -> None:
+    assert follow(HOW_TO, tmp_path) == 1

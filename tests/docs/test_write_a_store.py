@@ -44,3 +44,8 @@ def test_the_report_is_the_one_of_the_page(tmp_path):
 def test_it_can_be_killed(tmp_path):
     ran = python(tmp_path, "kill.py")
     assert ran.returncode == 0, ran.stdout[-3000:]
+
+
+def test_a_runtime_takes_it(tmp_path):
+    ran = python(tmp_path, "app.py")
+    assert (ran.returncode, ran.stdout) == (0, "5\n")

@@ -8,7 +8,13 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """What a store takes on the disk, and who has it. Sizes are bytes."""
+    """What a store takes on the disk, and who has it. Sizes are bytes.
+
+    Attributes:
+        path: The file.
+        size: Of the file.
+        schema_version: The version of its tables.
+    """
 
     path: str
     size: int
@@ -27,7 +33,12 @@ class StoreFigures:
 
 @dataclass(frozen=True, slots=True)
 class Vacuumed:
-    """What a vacuum has done. Sizes are bytes, of the file and of what lies beside it."""
+    """What a vacuum has done. Sizes are bytes, of the file and of what lies beside it.
+
+    Attributes:
+        before: How large they were.
+        after: How large they are now.
+    """
 
     before: int
     after: int
