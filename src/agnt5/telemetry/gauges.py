@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from weakref import WeakSet
 
 from agnt5.actors.bus import Bus
+from agnt5.events.leases import Tenure
 from agnt5.events.run.state import is_waiting
 
 Measured = tuple[int, dict[str, str]]
@@ -16,8 +17,8 @@ Measured = tuple[int, dict[str, str]]
 class Gauges:
     """Of one bus."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, tenure: Tenure | None) -> None:
+        self._bus, self._tenure = bus, tenure
 
     def runs(self) -> Iterable[Measured]:
         """Runs in memory that do not stand still: ``running``, ``waiting`` or ``queued``."""
@@ -47,6 +48,13 @@ class Gauges:
     def appends(self) -> Iterable[Measured]:
         """Appends that are decided and not on record yet."""
         return [(self._bus.journal.pending, {})]
+
+    def epochs(self) -> Iterable[Measured]:
+        """The epoch of the lease under which it writes, by store; none of one that is lost."""
+        lease = None if self._tenure is None else self._tenure.lease
+        if self._tenure is None or lease is None:
+            return []
+        return [(lease.epoch, {"agnt5.store": self._tenure.store})]
 
 
 open_houses: WeakSet[Gauges] = WeakSet()

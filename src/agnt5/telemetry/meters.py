@@ -75,6 +75,10 @@ class Meters:
             "agnt5.append.failures", "{append}", "Appends that the store has refused"
         )
         self._replays = seconds("agnt5.replay.duration", "How long a body took to be where it was")
+        self._leases = meter.create_counter(
+            "agnt5.lease.events", "{event}", "What became of leases of stores"
+        )
+        gauge("agnt5.lease.epoch", "{epoch}", "How often a store was opened", lambda h: h.epochs())
         gauge("agnt5.runs.active", "{run}", "Runs in memory", lambda house: house.runs())
         gauge("agnt5.queue.depth", "{run}", "Runs that wait for a place", lambda h: h.queues())
         gauge("agnt5.attempts", "{attempt}", "Attempts at executors", lambda h: h.attempts())
@@ -88,6 +92,10 @@ class Meters:
                 self._failures.add(1, {"error.type": append.error.code})
             elif append.facts:
                 self._appends.record(max(0, now - append.facts[0].at) / 1e6)
+
+    def lease(self, event: str) -> None:
+        """A lease was claimed, taken over, lost or released."""
+        self._leases.add(1, {"agnt5.lease.event": event})
 
     def accepted(self, component: str, kind: str) -> None:
         """A run was accepted."""
