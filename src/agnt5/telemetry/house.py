@@ -39,6 +39,11 @@ _PATIENCE_S = 5.0
 _UNMEASURED = "agnt5 could not measure something"
 """Readers, views and exemplars are code of users, as samplers and processors are."""
 
+_ACCEPTED = f.RunQueued | f.RunForked | f.RunContinued
+"""Whatever a run continues as is accepted with its last fact."""
+_COUNTED = _ACCEPTED | f.RunStarted
+"""These are counted though they end no span."""
+
 _entered: ContextVar[RunTrace | None] = ContextVar("agnt5_run_trace", default=None)
 """Of the run whose body calls."""
 
@@ -116,17 +121,14 @@ class Telemetry:
 
     def _told(self, run: RunSpans, fact: f.RunFact, at: int, ended: Sequence[SpanRecord]) -> None:
         queued = run.queued
-        if queued is None:
+        if queued is None or not (ended or isinstance(fact, _COUNTED)):
             return
         meters = _meters()
         if meters is not None:
-            if isinstance(fact, f.RunQueued | f.RunForked | f.RunContinued):
-                # Whatever a run continues as is accepted with its last fact.
-                meters.accepted(queued.component, queued.kind)
-            elif isinstance(fact, f.RunStarted):
-                meters.started(queued.component, queued.kind, at - run.began_at)
-            for record in ended:
-                meters.told(record)
+            try:
+                _measure(meters, queued, fact, at - run.began_at, ended)
+            except Exception:
+                logger.exception(_UNMEASURED)
         tracer = _tracer() if ended else None
         if tracer is not None:
             place = tracer.trace_of(run.run_id, queued)
@@ -177,6 +179,17 @@ class Telemetry:
                 meters.replayed(seconds)
             except Exception:
                 logger.exception(_UNMEASURED)
+
+
+def _measure(
+    meters: Meters, queued: f.RunQueued, fact: f.RunFact, age: int, ended: Sequence[SpanRecord]
+) -> None:
+    if isinstance(fact, _ACCEPTED):
+        meters.accepted(queued.component, queued.kind)
+    elif isinstance(fact, f.RunStarted):
+        meters.started(queued.component, queued.kind, age)
+    for record in ended:
+        meters.told(record)
 
 
 def _tracer() -> Tracer | None:
