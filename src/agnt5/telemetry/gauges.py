@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from agnt5.actors.bus import Bus
 from agnt5.events.leases import Tenure
-from agnt5.events.run.state import is_waiting
+from agnt5.events.run.state import RunState, is_waiting
 
 Measured = tuple[int, dict[str, str]]
 """A number, and the attributes of what it is the number of."""
@@ -28,7 +28,7 @@ class Gauges:
             if state.may_start:
                 found["queued"] += 1
             elif state.is_running:
-                found["waiting" if not state.busy and is_waiting(state) else "running"] += 1
+                found["waiting" if _waits(state) else "running"] += 1
         return [(number, {"agnt5.state": name}) for name, number in found.items()]
 
     def queues(self) -> Iterable[Measured]:
@@ -55,6 +55,13 @@ class Gauges:
         if self._tenure is None or lease is None:
             return []
         return [(lease.epoch, {"agnt5.store": self._tenure.store})]
+
+
+def _waits(state: RunState) -> bool:
+    try:
+        return is_waiting(state)
+    except RuntimeError:  # it has changed while it was looked at: something is under way
+        return False
 
 
 open_houses: WeakSet[Gauges] = WeakSet()
