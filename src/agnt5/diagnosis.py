@@ -17,6 +17,7 @@ from agnt5.events.run.facts import RunFact, RunPaused, RunSuspended
 from agnt5.events.run.state import OpKind, RunState, fold
 from agnt5.exceptions import AGNT5Error
 from agnt5.limits import Limits
+from agnt5.owners import owner_text
 
 BIGGEST: Final = 10
 """Runs that are named as the largest."""
@@ -40,6 +41,8 @@ ADVICE: Final[dict[str, str]] = {
     "owing": "Another run has not heard of its end: start a program that executes both.",
     "large": "An endless loop goes on with ctx.continue_as_new, much work goes to child runs.",
     "no owner": "Start the program that executes these runs.",
+    "expired": "Its process was killed, or the machine went down. Nothing is lost: who opens the"
+    " store next takes over, and what was under way goes on as its policy says.",
     "wal": "A program reads the store for long, or a disk is slow: end long readers.",
     "free": "agnt5 vacuum gives it back to the disk, while no program has the store open.",
     "disk": "Free some space: where nothing can be written, nothing goes on.",
@@ -140,10 +143,10 @@ def _listed(numbers: dict[str, int]) -> str:
 
 
 def _of_store(store: StoreFigures) -> str:
-    owner = "nobody has it open" if store.owner_pid is None else f"process {store.owner_pid} has it"
     return (
         f"store: {store.path}, {store.size:,} bytes ({store.free_size:,} free), WAL"
-        f" {store.wal_size:,}, schema {store.schema_version}, {owner}"
+        f" {store.wal_size:,}, schema {store.schema_version}\n"
+        f"owner: {owner_text(store.ownership)}, epoch {store.ownership.epoch}"
     )
 
 
@@ -170,19 +173,21 @@ def examine(log: EventLog, limits: Limits, now: int, stuck_after_us: int) -> Dia
         found.events[name] = sum(log.count(EventQuery(since=since), None).values())
     with log.view() as view:
         found.biggest = view.sizes(BIGGEST)
-        _look_at_runs(found, log, view, now - stuck_after_us, now)
+        ready = _look_at_runs(found, log, view, now - stuck_after_us, now)
         _look_at_sizes(found, limits)
     if found.store is not None:
-        _look_at_store(found, found.store)
+        _look_at_store(found, found.store, ready)
     return found
 
 
 def _look_at_runs(
     found: Diagnosis, log: EventLog, view: LogView, stuck_before: int, now: int
-) -> None:
-    statuses, waiting = Counter[str](), 0
+) -> int:
+    """Answers how many runs only wait for somebody to execute them."""
+    statuses, waiting, ready = Counter[str](), 0, 0
     for row in view.run_rows():
         statuses[row.status] += 1
+        ready += _is_ready(row, now)
         if row.finished_at is not None:
             if row.owes:
                 ended = f"it ended at {when(row.finished_at):%Y-%m-%d %H:%M:%S} UTC"
@@ -201,6 +206,13 @@ def _look_at_runs(
             due = f"it should have gone on at {when(row.wake_at):%Y-%m-%d %H:%M:%S} UTC"
             found.add(Complaint("overdue", due, row.run_id))
     found.runs = dict(statuses)
+    return ready
+
+
+def _is_ready(row: RunRow, now: int) -> bool:
+    if row.finished_at is not None or row.status in {"suspended", PAUSED}:
+        return False
+    return not row.parked or (row.wake_at is not None and row.wake_at <= now)
 
 
 def _reason(log: EventLog, run_id: str) -> str:
@@ -278,10 +290,13 @@ def _look_at_sizes(found: Diagnosis, limits: Limits) -> None:
                 found.add(Complaint("large", text, each.stream))
 
 
-def _look_at_store(found: Diagnosis, store: StoreFigures) -> None:
+def _look_at_store(found: Diagnosis, store: StoreFigures, ready: int) -> None:
     unfinished = sum(found.runs.get(name, 0) for name in ("queued", "running"))
-    if store.owner_pid is None and unfinished:
-        found.add(Complaint("no owner", f"nobody has it open, and {unfinished:,} runs could go on"))
+    if store.ownership.is_open is False and unfinished:
+        what = f"nobody has it open, and {unfinished:,} runs could go on, {ready:,} of them now"
+        found.add(Complaint("no owner", what))
+    if store.ownership.has_expired:
+        found.add(Complaint("expired", owner_text(store.ownership)))
     if store.wal_size > max(64 * _MIB, store.size // 2):
         found.add(Complaint("wal", f"{store.wal_size:,} bytes lie beside the file"))
     if store.free_size > max(16 * _MIB, store.size // 4):

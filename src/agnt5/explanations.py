@@ -9,7 +9,8 @@ from agnt5.events.projections import status_of
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import Annals
 from agnt5.events.run.state import Phase
-from agnt5.reasons import WHILE_EXECUTED, Circumstances, Wait, wait_for
+from agnt5.owners import owner_text
+from agnt5.reasons import Circumstances, Wait, wait_for, while_executed
 from agnt5.snapshot_parts import View, error_text, short, suspension_of
 
 
@@ -37,7 +38,8 @@ class Explanation(View):
     """Everything that it waits for; empty once it has ended. A run that waits for several things
     goes on with each of them."""
     notes: tuple[str, ...] = ()
-    """What else matters: that it was asked to stop, which updates are being handled."""
+    """What else matters: that it was asked to stop, which updates are being handled; for who looks
+    at a store from outside, who has it open."""
     report: str | None = None
     """Of a suspended run: what happened, and the ways out."""
 
@@ -66,7 +68,7 @@ def explain(annals: Annals, around: Circumstances) -> Explanation:
         at=when(around.now),
         headline=_headline(annals, queued, waits),
         waits=waits,
-        notes=() if state.is_finished else tuple(_notes(annals)),
+        notes=() if state.is_finished else (*_notes(annals), *_owner_note(annals, around)),
         report=suspension.report if suspension else None,
     )
 
@@ -133,7 +135,9 @@ def _turn(annals: Annals, queued: f.RunQueued, around: Circumstances) -> Wait:
     since = when(annals.state.updated_at if began else annals.phase_at)
     line = "the line of all runs" if queued.queue is None else f"queue {queued.queue!r}"
     if around.place is None:
-        wakes = "it is about to begin" if around.executes else f"it begins {WHILE_EXECUTED}"
+        wakes = "it is about to begin"
+        if not around.executes:
+            wakes = f"it begins {while_executed(around)}"
         return Wait(kind="queue", what="its turn", since=since, wakes=wakes)
     number, of = around.place
     return Wait(
@@ -149,7 +153,7 @@ def _code(annals: Annals, around: Circumstances) -> Wait:
         kind="code",
         what="its own code, which is between two durable calls",
         since=when(annals.state.updated_at),
-        wakes="it goes on by itself" if around.executes else f"it goes on {WHILE_EXECUTED}",
+        wakes="it goes on by itself" if around.executes else f"it goes on {while_executed(around)}",
     )
 
 
@@ -197,3 +201,15 @@ def _notes(annals: Annals) -> list[str]:
         if update.answer is None:
             notes.append(f"It handles the update {update.asked.name!r} ({update_id!r}).")
     return notes
+
+
+def _owner_note(annals: Annals, around: Circumstances) -> list[str]:
+    """Who has the store: of a run that only goes on while somebody has."""
+    if around.executes or around.owner is None or around.owner.is_open is None:
+        return []
+    if annals.state.pause is not None or annals.state.phase is Phase.SUSPENDED:
+        return []
+    note = f"The store: {owner_text(around.owner)}."
+    if around.is_left_alone:
+        note += " Nothing of the run is lost: start the program that executes it."
+    return [note]

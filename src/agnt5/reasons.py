@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 from agnt5.answers import maybe, when
 from agnt5.events.keys import recovery_key, scope_of
+from agnt5.events.leases import Ownership
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import Annals, Call
 from agnt5.events.run.state import Operation, OpKind, OpPhase
 from agnt5.snapshot_parts import KINDS, View, error_text
-
-WHILE_EXECUTED: Final = "while a program that executes the run has the store open"
 
 WaitKind = Literal[
     "step",
@@ -69,17 +68,35 @@ class Circumstances:
     """The status of runs that it has started, by their id."""
     executes: bool = True
     """Whether it is executed here. An onlooker does not know whether a program executes it now."""
+    owner: Ownership | None = None
+    """Who has the store open, if it is not executed here and that can be told."""
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nobody who could execute it has the store open."""
+        return not self.executes and self.owner is not None and self.owner.is_open is False
 
 
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def while_executed(around: Circumstances) -> str:
+    """Of what goes on by itself, for who does not execute it: on what condition."""
+    if around.is_left_alone:
+        return "once a program that executes the run opens the store, which nobody has open"
+    return "while a program that executes the run has the store open"
+
+
 def _by_itself(at: int, around: Circumstances) -> str:
-    passed = ", which is now" if at <= around.now else ""
+    has_passed, time = at <= around.now, _time(when(at))
+    if around.is_left_alone:
+        since = f"since {time}" if has_passed else f"at {time}"
+        return f"{since}, {while_executed(around)}"
+    passed = ", which is now" if has_passed else ""
     if around.executes:
-        return f"by itself at {_time(when(at))}{passed}"
-    return f"at {_time(when(at))}{passed}, in a program that executes the run"
+        return f"by itself at {time}{passed}"
+    return f"at {time}{passed}, in a program that executes the run"
 
 
 def wait_for(op: Operation, annals: Annals, around: Circumstances) -> Wait:
@@ -132,7 +149,8 @@ def _step(op: Operation, call: Call, annals: Annals, around: Circumstances) -> t
         what = f"attempt {attempt} of {of} of {step}"
         wakes = "it is under way, or about to begin, and goes on by itself"
         if not around.executes:
-            wakes = f"it is under way, or begins, {WHILE_EXECUTED}"
+            begins = "it begins" if around.is_left_alone else "it is under way, or begins,"
+            wakes = f"{begins} {while_executed(around)}"
     if op.deadline is not None:
         wakes += f"; the step must have ended by {_time(when(op.deadline))}"
     return what, wakes

@@ -278,6 +278,7 @@ class Runtime(Desks):
             if self._log is not None:
                 # On the loop: at the exit of the interpreter no other thread takes work any more.
                 self._log.close()
+                self.telemetry.tell_lease()
             self._log = None
         if self._undo is not None:
             self._undo()

@@ -8,7 +8,8 @@ from datetime import datetime
 from agnt5.answers import when
 from agnt5.diffs import RunDiff
 from agnt5.events.codec import decode_history
-from agnt5.events.log import StoredFact
+from agnt5.events.leases import Ownership, owned
+from agnt5.events.log import EventLog, StoredFact
 from agnt5.events.run.annals import Annals, annals_of
 from agnt5.exceptions import InvalidInputError
 from agnt5.explanations import Explanation, explain
@@ -59,7 +60,8 @@ class TimeTravel:
         awaited = [child.child_run_id for key, child in state.children.items() if key in state.open]
         known = await self._runs.look(self._statuses, awaited)
         bus = self._runs.bus
-        around = Circumstances(bus.clock.now(), bus.place_of(run_id), known, bus.executes)
+        owner = None if bus.executes else await self._runs.look(_other_owner, bus.log)
+        around = Circumstances(bus.clock.now(), bus.place_of(run_id), known, bus.executes, owner)
         return explain(annals, around)
 
     async def _read(self, run_id: str) -> list[StoredFact]:
@@ -69,6 +71,17 @@ class TimeTravel:
     def _statuses(self, run_ids: Sequence[str]) -> dict[str, str]:
         rows = map(self._runs.bus.log.run_row, run_ids)
         return {row.run_id: row.status for row in rows if row is not None}
+
+
+def _other_owner(log: EventLog) -> Ownership | None:
+    """Who else has the store open, for who executes nothing."""
+    store = owned(log)
+    if store is None:
+        return None
+    if store.tenure.lease is None:
+        return store.ownership()
+    # It is ours, so that nobody else has it.
+    return Ownership(owner=None, epoch=store.tenure.lease.epoch, is_open=False)
 
 
 def _check_moment(moment: Moment | None) -> None:

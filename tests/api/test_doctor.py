@@ -56,7 +56,7 @@ async def test_there_is_nothing_to_look_after(store):
         assert found.events["day"] > 100
         assert found.biggest[0].stream == "$entity/Cart/c1"
         if found.store is not None:
-            assert found.store.owner_pid == os.getpid()
+            assert found.store.ownership.pid == os.getpid()
             assert found.store.schema_version == found.store.newest_schema
             assert found.store.size > 0
         assert found.as_json()["ok"] is True
@@ -96,7 +96,7 @@ async def test_what_does_not_move_is_told(file_store):
     clock.advance(3600)
     found = await looked_at(file_store, clock)
     assert found.counts == {"suspended": 1, "stuck": 1, "no owner": 1}
-    assert found.store.owner_pid is None
+    assert found.store.ownership.is_open is False
     assert (await looked_at(file_store, clock, stuck_after=timedelta(hours=2))).counts["stuck"] == 0
     with closing(sqlite3.connect(log.path)) as connection, connection:
         connection.execute(
@@ -134,7 +134,7 @@ async def test_an_encrypted_store_tells_how_it_is(file_store):
     async with Runtime(file_store, encryption=Keyring({"k": bytes(32)})) as runtime:
         found = await AsyncClient(runtime=runtime).doctor()
         assert found.store is not None
-        assert found.store.owner_pid == os.getpid()
+        assert found.store.ownership.pid == os.getpid()
 
 
 async def test_who_waits_for_a_child_that_is_over_is_told(file_store):

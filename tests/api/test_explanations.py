@@ -28,6 +28,7 @@ from tests.events.run.spec import (
 
 from agnt5 import Explanation
 from agnt5.events.keys import recovery_key
+from agnt5.events.leases import Ownership
 from agnt5.events.run import facts as f
 from agnt5.events.run.annals import annals_of
 from agnt5.events.run.decider import next_wake
@@ -157,6 +158,36 @@ class TestEachKindOfWait:
             told = only(*facts, around=around).wakes
             assert "a program that executes the run" in told
             assert "itself" not in told
+
+    def test_that_nobody_is_there_to_execute_it(self):
+        nobody = Ownership(None, epoch=3, is_open=False)
+        around = Circumstances(LATER, executes=False, owner=nobody)
+        begun, queued = step(":a#0"), timed([QUEUED])
+        for facts in (
+            [begun],
+            [begun, backoff(":a#0", retry_at=LATER)],
+            [begun, f.StepCompleted(key=":a#0")],
+            [timer(":t#0", LATER + 1)],
+            [timer(":t#0", LATER)],
+        ):
+            told = explained(*facts, around=around)
+            assert "once a program that executes the run opens the store" in str(told.waits[0])
+            assert "under way" not in str(told)
+            assert "which is now" not in str(told)
+            assert told.notes[-1].startswith("The store: nobody has it open.")
+        assert "opens the store" in str(explain(annals_of(RUN, queued), around).waits[0])
+        for still in (f.RunPaused(), SUSPENDED):
+            assert explained(still, around=around).notes == ()
+        assert explained(f.RunCompleted(), around=around).notes == ()
+
+    def test_what_cannot_be_told_of_the_store_is_not_told(self):
+        unknown = Ownership("x:1", epoch=3, is_open=None)
+        [asked, plain] = [
+            explained(timer(":t#0"), around=Circumstances(LATER, executes=False, owner=owner))
+            for owner in (unknown, None)
+        ]
+        assert asked == plain
+        assert asked.notes == ()
 
     def test_its_own_code(self):
         wait = only(step(":a#0"), f.StepCompleted(key=":a#0"))

@@ -316,5 +316,6 @@ def test_a_status_that_no_run_can_have_is_wrong_usage(path, fails):
 def test_what_is_under_way_elsewhere_is_said_as_an_onlooker_knows_it(path, says):
     says("fork", "run-4", "--at", "1", "--id", "new")
     told = says("explain", "new")
-    assert "it begins while a program that executes the run has the store open" in told
+    assert "it begins once a program that executes the run opens the store" in told
+    assert "nobody has it open. Nothing of the run is lost: start the program" in told
     assert "about to begin" not in told

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from tests.telemetry.tools import metric
 
 from agnt5 import AsyncClient, FunctionContext, Queue, Runtime, WorkflowContext, function, workflow
+from agnt5.events.run.state import RunState
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.exceptions import StoreError
 from agnt5.telemetry import gauges
@@ -107,6 +108,40 @@ async def test_what_is_there_can_be_looked_up_from_another_thread(reader):
         await client.cancel(waiting.run_id)
     assert metric(reader, "agnt5.runs.active") == {}
     assert list(gauges.open_houses) == []
+
+
+async def test_an_inline_step_whose_own_calls_wait_is_waiting(reader):
+    @workflow
+    async def order(ctx: WorkflowContext) -> None:
+        async def outer() -> None:
+            await ctx.wait_for_signal("go")
+
+        await ctx.step("outer", outer)
+
+    async with Runtime("memory://", park_after=60):
+        client = AsyncClient()
+        run_id = (await client.submit("order", {}, "workflow")).run_id
+        while (await client.get_status(run_id)).status == "queued":
+            await asyncio.sleep(0.001)
+        waiting = {("running",): 0, ("waiting",): 1, ("queued",): 0}
+        for _ in range(1000):
+            if metric(reader, "agnt5.runs.active") == waiting:
+                break
+            await asyncio.sleep(0.001)
+        assert metric(reader, "agnt5.runs.active") == waiting
+        await client.signal(run_id, "go")
+        assert (await client.wait_for_result(run_id)).status == "completed"
+
+
+def test_a_run_that_changes_while_it_is_looked_at_is_running():
+    class Changes(dict):
+        def values(self):
+            raise RuntimeError("dictionary changed size during iteration")
+
+    state = RunState("r")
+    state.open["k"] = None
+    state.busy = Changes(k=None)
+    assert not gauges._waits(state)
 
 
 async def test_appends_that_the_store_refuses_are_counted(reader):

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.trace.sampling import Sampler
+from tests.api.helpers import python
 from tests.telemetry.tools import new_spans
 
 from agnt5 import AsyncClient, Runtime, WorkflowContext, function, workflow
@@ -101,7 +102,7 @@ async def test_a_provider_that_fails_touches_no_run(monkeypatch, caplog, module)
     assert caplog.text.count("ValueError: no idea") == 1
 
 
-async def test_an_instrument_that_fails_touches_no_run(reader, monkeypatch, caplog):
+async def test_an_instrument_that_fails_touches_no_run(reader, spans, monkeypatch, caplog):
     def broken(*args):
         raise ValueError("no idea")
 
@@ -120,3 +121,35 @@ async def test_an_instrument_that_fails_touches_no_run(reader, monkeypatch, capl
         await client.signal(run_id, "go", 1)
         assert (await client.wait_for_result(run_id, 5)).output == 1
     assert "no idea" in caplog.text
+    assert spans.names == ["signal go", "workflow order"], "spans need no instruments"
+
+
+NAMED = """
+import asyncio, logging
+logging.basicConfig()
+import opentelemetry.metrics, opentelemetry.trace
+from agnt5 import AsyncClient, Runtime, WorkflowContext, function, workflow
+
+@function
+async def add() -> int:
+    return 1
+
+@workflow
+async def order(ctx: WorkflowContext) -> int:
+    return await ctx.step(add)
+
+async def main():
+    async with Runtime("memory://"):
+        for _ in range(2):
+            print((await AsyncClient().run("order", {}, "workflow", timeout=5)).output)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("kind", ["TRACER", "METER"])
+def test_a_provider_that_the_environment_names_and_nobody_has_touches_no_run(kind):
+    process = python(NAMED, env={f"OTEL_PYTHON_{kind}_PROVIDER": "nonsense"})
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "1\n1\n"), said
+    assert said.count("provider cannot be had") == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from agnt5.events.leases import Ownership
+
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
@@ -27,8 +29,8 @@ class StoreFigures:
     schema_version: int
     newest_schema: int
     """The one that this agnt5 writes."""
-    owner_pid: int | None
-    """The process that has the store open; None when none has, or it cannot be told."""
+    ownership: Ownership
+    """Who has it open, or had it last."""
 
 
 @dataclass(frozen=True, slots=True)

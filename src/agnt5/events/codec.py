@@ -46,7 +46,7 @@ def encode_fact(fact: Fact, at: int, event_id: str) -> RawFact:
     """The fact as it lies on the log. Fields that have their default are left out."""
     cls = type(fact)
     state = cls.__pydantic_serializer__.to_json(fact, exclude_defaults=True)
-    return RawFact(_TOPICS[cls], state, at, event_id, getattr(fact, "key", None))
+    return RawFact(_TOPICS[cls], state, at, event_id, getattr(fact, "key", None), fact)
 
 
 def decode_fact(stored: StoredFact) -> RunFact:

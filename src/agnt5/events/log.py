@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agnt5.events.base import Fact
 from agnt5.events.index import IndexChange, KeyBinding, RunIndex, RunRow
 from agnt5.events.query import EventQuery
 from agnt5.events.vault import DataKey
@@ -30,6 +31,8 @@ class RawFact:
     event_id: str
     step: str | None = None
     """The operation's key, for searching."""
+    fact: Fact | None = field(default=None, compare=False, repr=False)
+    """The same, where it was made here: who hears of the append need not decode it."""
 
 
 @dataclass(frozen=True, slots=True)

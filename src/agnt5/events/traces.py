@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
 MAX_TRACESTATE = 512
 """Characters; the recommendation has nobody carry more."""
+_REMEMBERED = 4096
+"""Ids: each is asked for several times while its span is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def read_traceparent(text: str | None) -> TraceParent | None:
     return TraceParent(found[2], found[3], bool(int(found[4], 16) & _SAMPLED))
 
 
+@lru_cache(_REMEMBERED)
 def trace_id_of(run_id: str, traceparent: str | None) -> str:
     """The trace that a run belongs to, 32 hex digits: the caller's, else its own.
 
@@ -56,6 +60,7 @@ def trace_id_of(run_id: str, traceparent: str | None) -> str:
     return _hex(f"trace\n{run_id}", 16) if caller is None else caller.trace_id
 
 
+@lru_cache(_REMEMBERED)
 def span_id_of(run_id: str, key: str = "", attempt: int | None = None) -> str:
     """The id of a span, 16 hex digits: of a run, of an operation, or of an attempt of that."""
     return _hex(f"span\n{run_id}\n{key}\n{'' if attempt is None else attempt}", 8)

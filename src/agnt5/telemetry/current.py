@@ -5,6 +5,7 @@ Whoever has not imported OpenTelemetry has no span either: that is what makes as
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from agnt5.events.traces import MAX_TRACESTATE, TraceParent, read_traceparent
 
 T = TypeVar("T")
+
+logger = logging.getLogger("agnt5.telemetry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,25 @@ _carried: ContextVar[Caller | None] = ContextVar("agnt5_caller", default=None)
 def has_opentelemetry() -> bool:
     """Whether the program has imported OpenTelemetry: without it there can be no provider."""
     return TRACE_API in sys.modules
+
+
+_unfound: set[object] = set()
+"""What was asked for a provider and has failed: it would fail at every call, and take long."""
+
+
+def looked_up(ask: Callable[[], T]) -> T | None:
+    """The provider that is set; None when the one that the environment names cannot be made.
+
+    OpenTelemetry makes that one when it is asked for first, and raises what comes of it.
+    """
+    if ask in _unfound:
+        return None
+    try:
+        return ask()
+    except Exception:
+        _unfound.add(ask)
+        logger.exception("OpenTelemetry's provider cannot be had, so that agnt5 tells it nothing")
+        return None
 
 
 def calling() -> Caller:

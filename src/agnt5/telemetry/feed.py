@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import anyio
 
 from agnt5.events.codec import decode_fact, decode_history
 from agnt5.events.index import NO_RUN
-from agnt5.events.log import Append, EventLog, StoredFact
+from agnt5.events.log import Append, EventLog, RawFact, StoredFact
 from agnt5.events.run import facts as f
 from agnt5.telemetry.run_spans import RunSpans
 from agnt5.telemetry.spans import SpanRecord
@@ -99,10 +100,7 @@ class Feed:
     def _feed(self, append: Append, run: _Followed) -> None:
         last = len(append.facts) - 1
         for n, raw in enumerate(append.facts):
-            row = StoredFact(
-                append.stream, append.after + n + 1, 0, raw.topic, raw.state, raw.at, raw.event_id
-            )
-            fact = decode_fact(row)
+            fact = _fact_of(append, n, raw)
             ended = run.spans.see(fact, raw.at)
             if n == last or not append.imported:  # what a fork has copied was told of its origin
                 self._told(run.spans, fact, raw.at, ended)
@@ -138,3 +136,12 @@ class Feed:
         reading = asyncio.get_running_loop().run_in_executor(None, look)
         self._reading.add(reading)
         reading.add_done_callback(on_read)
+
+
+def _fact_of(append: Append, n: int, raw: RawFact) -> f.RunFact:
+    if raw.fact is not None:
+        return cast("f.RunFact", raw.fact)  # it is of a run's stream, and who made it knew that
+    row = StoredFact(
+        append.stream, append.after + n + 1, 0, raw.topic, raw.state, raw.at, raw.event_id
+    )
+    return decode_fact(row)

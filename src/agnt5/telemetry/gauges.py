@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from weakref import WeakSet
 
 from agnt5.actors.bus import Bus
-from agnt5.events.run.state import is_waiting
+from agnt5.events.leases import Tenure
+from agnt5.events.run.state import RunState, is_waiting
 
 Measured = tuple[int, dict[str, str]]
 """A number, and the attributes of what it is the number of."""
@@ -16,8 +17,8 @@ Measured = tuple[int, dict[str, str]]
 class Gauges:
     """Of one bus."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, tenure: Tenure | None) -> None:
+        self._bus, self._tenure = bus, tenure
 
     def runs(self) -> Iterable[Measured]:
         """Runs in memory that do not stand still: ``running``, ``waiting`` or ``queued``."""
@@ -27,7 +28,7 @@ class Gauges:
             if state.may_start:
                 found["queued"] += 1
             elif state.is_running:
-                found["waiting" if not state.busy and is_waiting(state) else "running"] += 1
+                found["waiting" if _waits(state) else "running"] += 1
         return [(number, {"agnt5.state": name}) for name, number in found.items()]
 
     def queues(self) -> Iterable[Measured]:
@@ -47,6 +48,20 @@ class Gauges:
     def appends(self) -> Iterable[Measured]:
         """Appends that are decided and not on record yet."""
         return [(self._bus.journal.pending, {})]
+
+    def epochs(self) -> Iterable[Measured]:
+        """The epoch of the lease under which it writes, by store; none of one that is lost."""
+        lease = None if self._tenure is None else self._tenure.lease
+        if self._tenure is None or lease is None:
+            return []
+        return [(lease.epoch, {"agnt5.store": self._tenure.store})]
+
+
+def _waits(state: RunState) -> bool:
+    try:
+        return is_waiting(state)
+    except RuntimeError:  # it has changed while it was looked at: something is under way
+        return False
 
 
 open_houses: WeakSet[Gauges] = WeakSet()

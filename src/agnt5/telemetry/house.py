@@ -17,6 +17,7 @@ from agnt5.actors.bus import Bus
 from agnt5.actors.clock import Clock
 from agnt5.actors.ports import AttemptInfo
 from agnt5.actors.tracing import TRACING
+from agnt5.events.leases import Tenure, owned
 from agnt5.events.log import Append, EventLog
 from agnt5.events.run import facts as f
 from agnt5.events.traces import span_id_of
@@ -38,6 +39,11 @@ _PATIENCE_S = 5.0
 _UNMEASURED = "agnt5 could not measure something"
 """Readers, views and exemplars are code of users, as samplers and processors are."""
 
+_ACCEPTED = f.RunQueued | f.RunForked | f.RunContinued
+"""Whatever a run continues as is accepted with its last fact."""
+_COUNTED = _ACCEPTED | f.RunStarted
+"""These are counted though they end no span."""
+
 _entered: ContextVar[RunTrace | None] = ContextVar("agnt5_run_trace", default=None)
 """Of the run whose body calls."""
 
@@ -50,6 +56,7 @@ class Telemetry:
         self._log: EventLog | None = None
         self._feed: Feed | None = None
         self._gauges: Gauges | None = None
+        self._tenure: Tenure | None = None
         self._since_opening = False
         """Somebody was there to be told all the time."""
 
@@ -60,8 +67,11 @@ class Telemetry:
 
     def open(self, bus: Bus) -> None:
         """Begin to follow the runs of a bus."""
-        self._log, self._gauges = bus.log, Gauges(bus)
+        store = owned(bus.log)
+        self._tenure = None if store is None else store.tenure
+        self._log, self._gauges = bus.log, Gauges(bus, self._tenure)
         open_houses.add(self._gauges)
+        self.tell_lease()
         self._since_opening = _tracer() is not None or _meters() is not None
 
     async def close(self) -> None:
@@ -86,9 +96,20 @@ class Telemetry:
                 meters.appended(settled, self._clock.now())
             except Exception:
                 logger.exception(_UNMEASURED)
+            self.tell_lease()
         feed = self._feed or self._open_feed()
         if feed is not None:
             feed.hear(settled, since_opening=self._since_opening)
+
+    def tell_lease(self) -> None:
+        """Tell what became of the lease of the store; later, while there is nobody to be told."""
+        meters = _meters()
+        if meters is not None and self._tenure is not None:
+            for event in self._tenure.news():
+                try:
+                    meters.lease(event)
+                except Exception:
+                    logger.exception(_UNMEASURED)
 
     def _open_feed(self) -> Feed | None:
         if self._log is None:
@@ -100,17 +121,14 @@ class Telemetry:
 
     def _told(self, run: RunSpans, fact: f.RunFact, at: int, ended: Sequence[SpanRecord]) -> None:
         queued = run.queued
-        if queued is None:
+        if queued is None or not (ended or isinstance(fact, _COUNTED)):
             return
         meters = _meters()
         if meters is not None:
-            if isinstance(fact, f.RunQueued | f.RunForked | f.RunContinued):
-                # Whatever a run continues as is accepted with its last fact.
-                meters.accepted(queued.component, queued.kind)
-            elif isinstance(fact, f.RunStarted):
-                meters.started(queued.component, queued.kind, at - run.began_at)
-            for record in ended:
-                meters.told(record)
+            try:
+                _measure(meters, queued, fact, at - run.began_at, ended)
+            except Exception:
+                logger.exception(_UNMEASURED)
         tracer = _tracer() if ended else None
         if tracer is not None:
             place = tracer.trace_of(run.run_id, queued)
@@ -161,6 +179,17 @@ class Telemetry:
                 meters.replayed(seconds)
             except Exception:
                 logger.exception(_UNMEASURED)
+
+
+def _measure(
+    meters: Meters, queued: f.RunQueued, fact: f.RunFact, age: int, ended: Sequence[SpanRecord]
+) -> None:
+    if isinstance(fact, _ACCEPTED):
+        meters.accepted(queued.component, queued.kind)
+    elif isinstance(fact, f.RunStarted):
+        meters.started(queued.component, queued.kind, age)
+    for record in ended:
+        meters.told(record)
 
 
 def _tracer() -> Tracer | None:

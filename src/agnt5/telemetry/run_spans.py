@@ -41,6 +41,8 @@ class _Open:
     began_at: int
     attributes: dict[str, Attribute]
     attempt: _Attempt | None = None
+    last_attempt: int | None = None
+    """The number of the last one that has ended."""
     due_at: int | None = None
     links: list[SpanLink] = field(default_factory=list)
 
@@ -255,11 +257,19 @@ class RunSpans:
             at,
             outcome,
             attributes,
-            links=tuple(step.links),
+            links=self._retried(step),
             error=error,
         )
-        step.links = [SpanLink(self._place(span_id), "retry")]
+        step.last_attempt = number
         return (record,)
+
+    def _retried(self, step: _Open) -> tuple[SpanLink, ...]:
+        """To the attempt before."""
+        if step.last_attempt is None:
+            return ()
+        return (
+            SpanLink(self._place(span_id_of(self.run_id, step.key, step.last_attempt)), "retry"),
+        )
 
     def _end(
         self,
@@ -272,7 +282,6 @@ class RunSpans:
         each = self._open.pop(key, None)
         if each is None:
             return ()
-        links = [] if each.kind == s.STEP else each.links
         is_over = outcome == TIMED_OUT or (each.kind == s.SLEEP and outcome == COMPLETED)
         record = SpanRecord(
             each.kind,
@@ -283,7 +292,7 @@ class RunSpans:
             at,
             outcome,
             {**each.attributes, "agnt5.outcome": outcome},
-            links=(*links, *_sender(sender)),
+            links=(*each.links, *_sender(sender)),
             error=error,
             late_us=at - each.due_at if is_over and each.due_at is not None else None,
         )
@@ -342,8 +351,7 @@ class RunSpans:
         self._links = [_to_run(fact.origin, fact.origin_traceparent, "fork")]
         for each in self._open.values():
             each.began_at = at
-            if each.kind == s.STEP:
-                each.links = []  # to attempts of the origin
+            each.last_attempt = None  # it is the origin's
             if each.attempt is not None:
                 each.attempt.began_at = at
 

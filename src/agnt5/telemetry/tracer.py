@@ -18,10 +18,14 @@ from opentelemetry import trace
 
 from agnt5.events.run.facts import RunQueued
 from agnt5.events.traces import TraceParent, read_traceparent, span_id_of, trace_id_of
+from agnt5.telemetry.current import looked_up
 from agnt5.telemetry.run_spans import run_attributes, run_name
-from agnt5.telemetry.spans import SCOPE, SpanRecord
+from agnt5.telemetry.spans import SCOPE, SpanLink, SpanRecord
 
 logger = logging.getLogger("agnt5.telemetry")
+
+_REMEMBERED = 4096
+"""Runs of which it is known whether they are wanted."""
 
 _UNFIT = (
     "the provider %r makes spans whose ids cannot be chosen, so that agnt5 tells it nothing: use"
@@ -38,6 +42,8 @@ class RunTrace:
     flags: trace.TraceFlags
     caller: trace.SpanContext | None
     """The span in which the run was started."""
+    is_wanted: bool
+    """Whether its spans are told at all; it may be so although they are not sampled."""
 
     def span(self, span_id: str) -> trace.SpanContext:
         """A span of the run, as a parent."""
@@ -84,12 +90,32 @@ class Tracer:
         if not isinstance(tracer.id_generator, _ChosenIds):
             tracer.id_generator = _ChosenIds(tracer.id_generator)
         self._ids: _ChosenIds = tracer.id_generator
+        self._known: dict[tuple[str | None, ...], RunTrace] = {}
 
     def trace_of(self, run_id: str, queued: RunQueued) -> RunTrace:
         """Where the spans of a run belong, and whether the sampler wants them.
 
-        It is asked with what every process knows of the run, so that all get the same answer.
+        It is asked with what every process knows of the run, so that all get the same answer; and
+        once while the run is on people's minds.
         """
+        # Runs of several stores may have the same id.
+        key = (
+            run_id,
+            queued.component,
+            queued.kind,
+            queued.traceparent,
+            queued.tracestate,
+            queued.session_id,
+        )
+        found = self._known.get(key)
+        if found is None:
+            found = self._ask_for(run_id, queued)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def _ask_for(self, run_id: str, queued: RunQueued) -> RunTrace:
         caller = _remote(read_traceparent(queued.traceparent), queued.tracestate)
         trace_id = int(trace_id_of(run_id, queued.traceparent), 16)
         try:
@@ -102,10 +128,11 @@ class Tracer:
                 (),
             )
             flag = trace.TraceFlags.SAMPLED if result.decision.is_sampled() else 0
+            is_wanted = result.decision.is_recording()
         except Exception:
             logger.exception("the sampler has failed: of run %s nothing is told now", run_id)
-            flag = 0
-        return RunTrace(run_id, trace_id, trace.TraceFlags(flag), caller)
+            flag, is_wanted = 0, False
+        return RunTrace(run_id, trace_id, trace.TraceFlags(flag), caller, is_wanted)
 
     def enter(self, run: RunTrace, span_id: str) -> None:
         """Make a span of a run the current one, in the context of the caller."""
@@ -113,6 +140,8 @@ class Tracer:
 
     def tell(self, run: RunTrace, record: SpanRecord) -> None:
         """A span has ended."""
+        if not run.is_wanted:
+            return
         parent = run.caller if record.parent_id is None else run.span(record.parent_id)
         self._ids.choose(run.trace_id, int(record.span_id, 16))
         try:
@@ -120,10 +149,7 @@ class Tracer:
                 record.name,
                 _within(parent),
                 attributes=record.attributes,
-                links=[
-                    trace.Link(_context_of(link.to), {"agnt5.link": link.why})
-                    for link in record.links
-                ],
+                links=[_link(each) for each in record.links] if record.links else None,
                 start_time=record.began_at * 1000,
                 record_exception=False,
                 set_status_on_exception=False,
@@ -132,7 +158,8 @@ class Tracer:
             self._ids.choose(None, None)
         if span.is_recording():
             _describe(span, record)
-        span.end(record.ended_at * 1000)
+        # The clock of another process may have been ahead of this one's.
+        span.end(max(record.began_at, record.ended_at) * 1000)
 
 
 class BodySpan(trace.NonRecordingSpan):
@@ -174,6 +201,10 @@ def _describe(span: trace.Span, record: SpanRecord) -> None:
     span.set_status(trace.Status(trace.StatusCode.ERROR, text))
 
 
+def _link(link: SpanLink) -> trace.Link:
+    return trace.Link(_context_of(link.to), {"agnt5.link": link.why})
+
+
 def _within(parent: trace.SpanContext | None) -> contexts.Context:
     if parent is None:
         return contexts.Context()
@@ -201,14 +232,14 @@ _known: tuple[object, Tracer | None] = (None, None)
 def tracer_now() -> Tracer | None:
     """Our tracer of the provider that is set; None while none is set."""
     global _known  # noqa: PLW0603 - the provider is one of the whole process, too
-    provider = trace.get_tracer_provider()
+    provider = looked_up(trace.get_tracer_provider)
     if provider is not _known[0]:
         _known = (provider, _tracer_of(provider))
     return _known[1]
 
 
-def _tracer_of(provider: trace.TracerProvider) -> Tracer | None:
-    if type(provider).__module__ == trace.__name__:
+def _tracer_of(provider: trace.TracerProvider | None) -> Tracer | None:
+    if provider is None or type(provider).__module__ == trace.__name__:
         return None  # the API's own stand-ins, which tell nobody
     try:
         tracer = provider.get_tracer(SCOPE)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from agnt5.events.care import StoreFigures, Vacuumed
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.leases import STORE_SCOPE, Lease
+from agnt5.events.leases import STORE_SCOPE, Lease, Ownership, Tenure
 from agnt5.events.log import Append, Collected, LogView, Removal, Sink, StoredFact
 from agnt5.events.query import Cell, EventQuery, SqlAnswer
 from agnt5.events.stores.sqlite_ask import ask_sqlite
@@ -27,24 +27,14 @@ from agnt5.events.stores.sqlite_errors import translate
 from agnt5.events.stores.sqlite_evidence import Evidence, sign_last
 from agnt5.events.stores.sqlite_lock import StoreLock
 from agnt5.events.stores.sqlite_look import look
+from agnt5.events.stores.sqlite_mode import look_mode
+from agnt5.events.stores.sqlite_owner import ownership_of
 from agnt5.events.stores.sqlite_reader import Reader
 from agnt5.events.stores.sqlite_recorder import Datastore, Recorder
-from agnt5.events.stores.sqlite_schema import (
-    SCHEMA_VERSION,
-    check_version,
-    connect,
-    make_file,
-    make_folder,
-    migrate,
-)
+from agnt5.events.stores.sqlite_schema import make_file, make_folder, migrate
 from agnt5.events.stores.sqlite_vault import SqliteVault, scrub
 from agnt5.events.stores.sqlite_writer import Writer
-from agnt5.exceptions import (
-    ConfigurationError,
-    StoreError,
-    StoreReadOnlyError,
-    StoreSchemaError,
-)
+from agnt5.exceptions import ConfigurationError, StoreError, StoreReadOnlyError
 from agnt5.signing import HashChain
 
 T = TypeVar("T")
@@ -91,7 +81,7 @@ class SqliteLog(Evidence):
         self._closed = False
         self._lock: StoreLock | None = None
         self._writer: Writer | None = None
-        looked = _look_mode(self.path, readonly=readonly) if readonly or not create else ""
+        looked = look_mode(self.path, readonly=readonly) if readonly or not create else ""
         mode = self._mode = looked if readonly else "rw"
         self._reader = Reader(self.path, mode=mode)
         self._recorder = Recorder(Datastore(self.path, mode=mode))
@@ -143,6 +133,11 @@ class SqliteLog(Evidence):
         return self._recorder
 
     @property
+    def tenure(self) -> Tenure:
+        """The lease under which this log writes, and what became of it."""
+        return self._committer.tenure
+
+    @property
     def vault(self) -> SqliteVault:
         """The data keys of an encrypted store."""
         return SqliteVault(self._reading(), self._committer, self._call)
@@ -180,6 +175,10 @@ class SqliteLog(Evidence):
     def figures(self) -> StoreFigures:
         """How much room it takes, and who has it."""
         return figures_of(self.path, self._reading())
+
+    def ownership(self) -> Ownership:
+        """Who has the store open, or had it last."""
+        return ownership_of(self.path, self._reading())
 
     def vacuum(self) -> Vacuumed:
         """Give room that nobody uses back to the disk."""
@@ -355,38 +354,3 @@ class SqliteLog(Evidence):
             f"The log of {self.path} was opened by process {self._pid} and cannot be used in its "
             f"forked child. Open stores after the fork, or use multiprocessing's 'spawn'."
         )
-
-
-def _look_mode(path: str, *, readonly: bool) -> str:
-    """How to open a file that must not be changed. Raises StoreError if it is not one of ours."""
-    if not os.path.isfile(path):
-        what = "is not a file" if os.path.exists(path) else "does not exist"
-        raise StoreError(f"there is no store: {path} {what}. Check the path.")
-    try:
-        try:
-            return _try_mode(path, "ro", readonly=readonly)
-        except sqlite3.OperationalError:
-            wal = path + "-wal"
-            if os.path.exists(wal) and os.path.getsize(wal):
-                raise
-            # On a read-only disk SQLite cannot make the -shm file that even readers need.
-            return _try_mode(path, "ro&immutable=1", readonly=readonly)
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
-
-
-def _try_mode(path: str, mode: str, *, readonly: bool) -> str:
-    connection = connect(path, mode=mode)
-    try:
-        version = check_version(connection, path)
-        if version == 0:
-            raise StoreError(f"{path} holds no log yet.")
-        if readonly and version < SCHEMA_VERSION:
-            raise StoreSchemaError(
-                f"{path} was written by an older agnt5: it has schema version {version}, this one "
-                f"reads {SCHEMA_VERSION}, and who only looks changes nothing. A runtime of this "
-                f"version brings it up to date when it opens it; so does `agnt5 rebuild-index`."
-            )
-    finally:
-        connection.close()
-    return mode

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 
 from agnt5.events.care import StoreFigures, Vacuumed
+from agnt5.events.stores.sqlite_owner import ownership_of
 from agnt5.events.stores.sqlite_reader import Reader
 from agnt5.events.stores.sqlite_schema import SCHEMA_VERSION
 from agnt5.exceptions import StoreBusyError, StoreFullError
@@ -28,7 +29,7 @@ def figures_of(path: str, reader: Reader) -> StoreFigures:
         disk_free=shutil.disk_usage(_folder(path)).free,
         schema_version=_number(reader, "SELECT max(version) FROM schema_version"),
         newest_schema=SCHEMA_VERSION,
-        owner_pid=_owner_of(path),
+        ownership=ownership_of(path, reader),
     )
 
 
@@ -69,17 +70,6 @@ def _check_room(connection: sqlite3.Connection, path: str) -> None:
                 " Nothing was done. Free some space, or name another temporary folder with"
                 " SQLITE_TMPDIR."
             )
-
-
-def _owner_of(path: str) -> int | None:
-    """The process that has locked the store, as it has written down beside it."""
-    with suppress(OSError, ValueError):
-        with open(os.path.realpath(path) + ".lock", encoding="ascii") as file:
-            pid = int(file.read(32) or "0")
-        if pid > 0:
-            os.kill(pid, 0)  # asks only whether it is there
-            return pid
-    return None
 
 
 def _number(reader: Reader, sql: str) -> int:

@@ -14,15 +14,16 @@ from itertools import islice
 from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
-from agnt5.events.leases import STORE_SCOPE, Lease
+from agnt5.events.leases import Lease, Tenure
 from agnt5.events.log import Append, Beginning, Chain, Collected, Removal
 from agnt5.events.stores.sqlite_blobs import BLOB_THRESHOLD, FORGET_USES, Blobs, collect_some
 from agnt5.events.stores.sqlite_chain import ChainWriter
 from agnt5.events.stores.sqlite_errors import again, is_duplicate
 from agnt5.events.stores.sqlite_keys import keep_keys
+from agnt5.events.stores.sqlite_leases import StoreLease, claim
 from agnt5.events.stores.sqlite_recorder import MultiInsert, Recorder, SqlValue
 from agnt5.events.stores.sqlite_schema import RUN_COLUMNS, connect
-from agnt5.exceptions import StaleEpochError, StoreError, VersionConflictError
+from agnt5.exceptions import StoreError, VersionConflictError
 
 _TAILS = 50_000
 _RUNS = MultiInsert("INSERT OR REPLACE INTO runs", RUN_COLUMNS)
@@ -32,12 +33,6 @@ _REBIND = (
     "DO UPDATE SET run_id=excluded.run_id, input_digest=excluded.input_digest "
     "WHERE idempotency_keys.run_id=?"
 )
-_CLAIM = (
-    "INSERT INTO leases (scope, owner, epoch) VALUES (?,?,1) ON CONFLICT (scope) "
-    "DO UPDATE SET owner=excluded.owner, epoch=leases.epoch+1"
-)
-_RELEASE = "UPDATE leases SET owner='' WHERE scope=? AND owner=? AND epoch=?"
-_STANDS = "SELECT 1 FROM leases WHERE scope=? AND owner=? AND epoch=?"
 _TAIL = "SELECT coalesce(max(originator_version), 0) FROM stored_events WHERE originator_id=?"
 _EVENT_ID = "SELECT event_id FROM stored_events WHERE originator_id=? AND originator_version=?"
 
@@ -79,7 +74,7 @@ class Committer:
         self._threshold = threshold
         self._durability = durability
         self._recorder = recorder
-        self._lease: Lease | None = None
+        self._lease = StoreLease(path)
         # The last durable version of live streams. A hint: UNIQUE and a closer look decide.
         self._tails: dict[str, int] = {}
         self._connection: sqlite3.Connection | None = None
@@ -148,22 +143,24 @@ class Committer:
         self.commits += 1
         self.events_written += sum(map(_size, (e for e in batch if e not in self._losers)))
 
+    @property
+    def tenure(self) -> Tenure:
+        """The lease that we write under, and what became of it."""
+        return self._lease.tenure
+
     def claim(self, scope: str, owner: str, *, adopt: bool) -> Lease:
         """Give the scope to the owner under a new epoch; ``adopt`` it as the one we write under."""
         with self.transaction(fenced=not adopt) as connection:
-            connection.execute(_CLAIM, (scope, owner))
-            sql = "SELECT epoch FROM leases WHERE scope=?"
-            lease = Lease(scope, owner, int(connection.execute(sql, (scope,)).fetchone()[0]))
+            lease, before = claim(connection, scope, owner)
         if adopt:
-            self._lease = lease
+            self._lease.adopt(lease, before)
         return lease
 
     def release(self, lease: Lease | None = None) -> None:
-        """Give up a lease, or the one we write under. The epoch stays: it only ever grows."""
-        lease = lease or self._lease
-        if lease is not None:
-            with self.transaction(fenced=False) as connection:
-                connection.execute(_RELEASE, (lease.scope, lease.owner, lease.epoch))
+        """Give up a lease, or the one we write under."""
+        with self.transaction(fenced=False) as connection:
+            given_up = self._lease.release(connection, lease)
+        self._lease.released(given_up)
 
     def collect(self) -> Collected:
         """Drop some blobs that no fact uses any more, in one short transaction."""
@@ -203,7 +200,7 @@ class Committer:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if fenced:
-                self._check_epoch(connection)
+                self._lease.check(connection)
             yield connection
             connection.execute("COMMIT")
         except BaseException:
@@ -229,15 +226,6 @@ class Committer:
             self._connection = None
             with suppress(sqlite3.Error):
                 connection.close()
-
-    def _check_epoch(self, connection: sqlite3.Connection) -> None:
-        lease = self._lease
-        values = (lease.scope, lease.owner, lease.epoch) if lease else (STORE_SCOPE, "", 0)
-        if connection.execute(_STANDS, values).fetchone() is None:
-            raise StaleEpochError(
-                f"{self.path} has another owner now (we had epoch {values[2]}). Nothing more is "
-                f"written from here. End this process, or open the store again."
-            )
 
     def _commit_all(self, batch: Sequence[Append]) -> dict[str, int]:
         tails: dict[str, int] = {}

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import threading
+import time
 
 from agnt5.events.stores.sqlite_errors import translate_os
 from agnt5.exceptions import StoreInUseError
@@ -17,6 +18,9 @@ from agnt5.exceptions import StoreInUseError
 # By real path. Needed beside flock, which some network file systems grant twice to one process.
 _held: dict[str, StoreLock] = {}
 _guard = threading.Lock()
+
+_TRIES, _PAUSE_S = 5, 0.01
+"""Somebody may only be looking whether it is held: that takes far less."""
 
 
 class StoreLock:
@@ -51,7 +55,7 @@ def _lock_file(path: str, lock_path: str) -> int:
     except OSError as error:
         raise translate_os(error, lock_path) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(fd)
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
     except BlockingIOError:
@@ -62,6 +66,23 @@ def _lock_file(path: str, lock_path: str) -> int:
         os.close(fd)
         raise translate_os(error, lock_path) from error
     return fd
+
+
+def _lock(fd: int) -> None:
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            time.sleep(_PAUSE_S)
+    return None
+
+
+def is_ours(path: str) -> bool:
+    """Whether this process has the store of a real path."""
+    with _guard:
+        return path in _held
 
 
 def _in_use(path: str, holder: str) -> StoreInUseError:
