@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from agnt5.diffs import RunDiff
     from agnt5.events.care import StoreFigures, Vacuumed
     from agnt5.events.chain_check import ChainProblem, ChainReport
+    from agnt5.events.leases import Ownership
     from agnt5.explanations import Explanation
     from agnt5.fork_previews import ForkPreview
     from agnt5.privacy_desk import Shredded
@@ -126,6 +127,7 @@ LATER: Final = {
     "verify_store": "agnt5.store_care",
     "Complaint": "agnt5.diagnosis",
     "Diagnosis": "agnt5.diagnosis",
+    "Ownership": "agnt5.events.leases",
     "StoreFigures": "agnt5.events.care",
     "Vacuumed": "agnt5.events.care",
 }
@@ -188,6 +190,7 @@ __all__ = [
     "NondeterminismError",
     "NotHappened",
     "OverloadedError",
+    "Ownership",
     "PayloadError",
     "PayloadTooLargeError",
     "Pruned",

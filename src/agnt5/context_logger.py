@@ -44,9 +44,20 @@ class ContextLogger(logging.LoggerAdapter["logging.Logger"]):
         flat = {self._ATTRIBUTES[k]: v for k, v in known.items() if k in self._ATTRIBUTES}
         kwargs["extra"] = {**kwargs.get("extra", {}), "agnt5": {**known, **given}, **flat}
         if given:
-            shown = " ".join(f"{k}={v!r}" for k, v in given.items()).replace("%", "%%")
+            shown = " ".join(f"{k}={v!r}" for k, v in given.items())
             msg = f"{msg} [{shown}]" if isinstance(msg, str) else msg
         return msg, kwargs
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a record, unless on replay; all other methods come here."""
+        if not self.isEnabledFor(level):
+            return
+        said, named = self.process(msg, kwargs)
+        if args and isinstance(msg, str) and said is not msg:
+            # What stands behind the message is no part of its format.
+            said = msg + str(said).removeprefix(msg).replace("%", "%%")
+        named["stacklevel"] = named.get("stacklevel", 1) + 1  # of whoever calls, not of this line
+        self.logger.log(level, said, *args, **named)
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's own name
         """Whether a record of this level goes anywhere; never on replay."""

@@ -59,6 +59,8 @@ class Telemetry:
         self._tenure: Tenure | None = None
         self._since_opening = False
         """Somebody was there to be told all the time."""
+        self._meters: Meters | None = None
+        self._tracer: Tracer | None = None
 
     def move_in(self, house: Context) -> None:
         """Let what is executed in a house find its spans, and none of whoever opened it."""
@@ -85,8 +87,9 @@ class Telemetry:
 
     def hear(self, settled: Sequence[Append]) -> None:
         """Appends are durable, or have failed."""
-        meters = _meters()
-        if meters is None and _tracer() is None:
+        # Once for all of them: to look for a provider that is not set takes as long as to measure.
+        meters, tracer = self._meters, self._tracer = _meters(), _tracer()
+        if meters is None and tracer is None:
             self._since_opening = False
             if self._feed is not None:
                 self._feed.forget()
@@ -123,14 +126,13 @@ class Telemetry:
         queued = run.queued
         if queued is None or not (ended or isinstance(fact, _COUNTED)):
             return
-        meters = _meters()
+        meters, tracer = self._meters, self._tracer
         if meters is not None:
             try:
                 _measure(meters, queued, fact, at - run.began_at, ended)
             except Exception:
                 logger.exception(_UNMEASURED)
-        tracer = _tracer() if ended else None
-        if tracer is not None:
+        if tracer is not None and ended:
             place = tracer.trace_of(run.run_id, queued)
             for record in ended:
                 try:

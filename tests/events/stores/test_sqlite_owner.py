@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.api.helpers import end_processes, python
 
@@ -205,6 +205,7 @@ ACTS = st.lists(st.sampled_from(["open", "close", "die", "steal", "append"]), ma
 
 
 @given(ACTS)
+@settings(max_examples=settings.default.max_examples // 2, deadline=None)  # each opens many files
 def test_the_tenures_and_the_owner_are_those_of_a_model(tmp_path_factory, acts):
     """Over many lives: who has it, whether a lease was left behind, and what became of each."""
     path = str(tmp_path_factory.mktemp("owner") / "log.db")
