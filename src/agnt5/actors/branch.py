@@ -244,10 +244,11 @@ async def _until_cancelled() -> None:
 
 def is_ending(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether ``asyncio.run`` has begun to cancel whatever is left on the loop."""
-    return any(
-        each.get_loop() is loop and isinstance(each, asyncio.Task) and bool(each.cancelling())
-        for each in _sentinels
-    )
+    for each in _sentinels:
+        # What another task factory has made may be no task of asyncio's.
+        if each.get_loop() is loop and isinstance(each, asyncio.Task) and each.cancelling():
+            return True
+    return False
 
 
 class _Numbering:

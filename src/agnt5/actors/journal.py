@@ -41,8 +41,9 @@ class Journal:
     def append(self, request: Append) -> None:
         """Append; ``request.on_settled`` is called on the loop."""
         self._buffer.append(request)
+        if not self._in_flight:
+            self._drained.clear()
         self._in_flight += 1
-        self._drained.clear()
         if not request.urgent:
             if self._linger is None:
                 self._linger = self._loop.call_later(

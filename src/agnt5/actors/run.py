@@ -177,19 +177,19 @@ class RunActor(EventSourced):
     def perform(self, effect: e.RunEffect) -> None:  # noqa: C901 - a flat match over a closed union
         """Let an effect go."""
         script = self.script
-        if self._stands_still and isinstance(effect, e.Execute | e.Wake):
-            return  # it is owed when the run goes on
         match effect:
-            case e.Execute():
-                if effect.verify:
-                    self._attempts.to_verify.add(effect.key)
-                if script is not None:
-                    script.execute(effect.key, effect.attempt)
             case e.Resolve():
                 self._timers.disarm(effect.outcome.key)
                 self._attempts.forget(effect.outcome.key)
                 if script is not None:
                     script.resolve(effect.outcome, effect.at)
+            case e.Execute() | e.Wake() if self._stands_still:
+                pass  # it is owed when the run goes on
+            case e.Execute():
+                if effect.verify:
+                    self._attempts.to_verify.add(effect.key)
+                if script is not None:
+                    script.execute(effect.key, effect.attempt)
             case e.CancelAttempt():
                 self._timers.disarm(effect.key)
                 self._attempts.cancel(effect.key)
