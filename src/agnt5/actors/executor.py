@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from agnt5.actors.actor import Actor
 from agnt5.actors.clock import Clock
 from agnt5.actors.images import made_of
-from agnt5.actors.mailbox import Envelope
+from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.ports import UNDER_WAY, After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
@@ -128,16 +128,30 @@ class Executor(Actor[Attempt | Cancel]):
         self._running: dict[tuple[str, str], tuple[Attempt, asyncio.Task[None]]] = {}
         self._abandoned: set[asyncio.Task[None]] = set()
 
+    def tell(
+        self, command: Attempt | Cancel, reply: Reply | None = None, *, edge: bool = False
+    ) -> None:
+        """Read the letter at once: what it begins is a task, which waits for its turn itself."""
+        if self.stopped is not None or not self.is_idle:
+            super().tell(command, reply, edge=edge)
+            return
+        try:
+            self._take(command)
+        except Exception as error:  # noqa: BLE001 - an actor's crash is nobody else's business
+            self.crashed(error)
+
     def receive(self, batch: Sequence[Envelope[Attempt | Cancel]]) -> None:
         """Start, queue or cancel attempts."""
         for envelope in batch:
-            command = envelope.command
-            if isinstance(command, Cancel):
-                self._cancel(command)
-            elif not self._waiting and self._may_start():
-                self._start(command)
-            else:
-                self._waiting.append(command)
+            self._take(envelope.command)
+
+    def _take(self, command: Attempt | Cancel) -> None:
+        if isinstance(command, Cancel):
+            self._cancel(command)
+        elif not self._waiting and self._may_start():
+            self._start(command)
+        else:
+            self._waiting.append(command)
 
     def crashed(self, error: Exception) -> None:
         """Nothing is lost: the attempts of its runs are owed again when those are read again."""
