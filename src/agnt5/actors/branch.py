@@ -270,6 +270,8 @@ class _Numbering:
     ) -> asyncio.Future[Any]:
         branch = CURRENT.get()
         if branch is None:
+            if self._previous is None:
+                return asyncio.Task(coro, loop=loop, **kwargs)
             return self.make(loop, coro, **kwargs)
         return spawn(branch.child(), coro, self.make, loop, **kwargs)
 

@@ -11,11 +11,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import cast
 
 import anyio
 from pydantic import JsonValue
@@ -274,12 +274,13 @@ class Executor(Actor[Attempt | Cancel]):
             allowed = False
         return Failure(faithful(error), retryable=allowed)
 
-    async def _call(self, attempt: Attempt) -> object:
+    def _call(self, attempt: Attempt) -> Awaitable[object]:
         seconds = self.handler.timeout_s
         if seconds is None:
             seconds = self._defaults.timeout_s
-        if seconds is None:
-            return await self._invoke(attempt)
+        return self._invoke(attempt) if seconds is None else self._timed(attempt, seconds)
+
+    async def _timed(self, attempt: Attempt, seconds: float) -> object:
         with anyio.move_on_after(seconds) as scope:
             return await self._invoke(attempt)
         if scope.cancelled_caught:
@@ -288,16 +289,15 @@ class Executor(Actor[Attempt | Cancel]):
             raise StepTimeoutError(msg)
         raise asyncio.CancelledError
 
-    async def _invoke(self, attempt: Attempt) -> Any:
+    def _invoke(self, attempt: Attempt) -> Awaitable[object]:
         handler, work = self.handler, attempt.work
         function, on_thread = handler.call, handler.on_thread
         if attempt.verify:
             function, on_thread = handler.verify, handler.verify_on_thread
         if on_thread:
             call = partial(function, attempt.info, work.args, work.kwargs)
-            return await self._threads.call(call)
-        result: Any = function(attempt.info, work.args, work.kwargs)
-        return await result
+            return self._threads.call(call)
+        return cast("Awaitable[object]", function(attempt.info, work.args, work.kwargs))
 
 
 class _AbsentError(Exception):
