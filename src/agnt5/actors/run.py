@@ -181,7 +181,8 @@ class RunActor(EventSourced):
             case e.Resolve():
                 self._timers.disarm(effect.outcome.key)
                 self._attempts.forget(effect.outcome.key)
-                if script is not None:
+                # One that has ended with this outcome has a body that need not hear of it.
+                if script is not None and not self.state.is_finished:
                     script.resolve(effect.outcome, effect.at)
             case e.Execute() | e.Wake() if self._stands_still:
                 pass  # it is owed when the run goes on
