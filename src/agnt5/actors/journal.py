@@ -100,5 +100,6 @@ class Journal:
 
     def wake(self) -> None:
         """Tell those who follow the log that there is something new, or that it is over."""
-        for follower in self.followers:
-            follower.set()
+        if len(self.followers):  # seldom any, and to walk through a WeakSet is not for nothing
+            for follower in self.followers:
+                follower.set()

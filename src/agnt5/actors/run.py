@@ -32,6 +32,9 @@ from agnt5.events.run.state import RunState
 from agnt5.exceptions import InvalidInputError, PayloadError, RuntimeClosedError, StoreError
 from agnt5.payloads import decode
 
+_REPORTS = (c.ReportSuccess, c.ReportFailure, c.ReportAbsent)
+"""What executors say."""
+
 
 class RunActor(EventSourced):
     """One incarnation of one run."""
@@ -284,8 +287,7 @@ class RunActor(EventSourced):
 
     def command(self, command: c.RunCommand) -> None:
         """A command from the body, or of what it has under way."""
-        reports = c.ReportSuccess | c.ReportFailure | c.ReportAbsent
-        if not self.retiring.is_on or isinstance(command, reports):
+        if not self.retiring.is_on or isinstance(command, _REPORTS):
             self.tell(command)
 
     def execute(self, key: str, attempt: int, work: FunctionWork) -> None:
