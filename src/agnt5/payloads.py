@@ -177,7 +177,7 @@ def check_size(value: JsonValue, limit: int, where: str = "value") -> int:
     Raises:
         PayloadTooLargeError: It does; the message has both figures.
     """
-    size = encoded_size(value, where=where)
+    size = len(_dumps(value, where))
     if size > limit:
         raise PayloadTooLargeError(
             f"the encoded value takes {_human(size)}, the limit is {_human(limit)}; "

@@ -224,7 +224,9 @@ class Runs:
         self, new: NewRun, waiter: asyncio.Future[RunState] | None
     ) -> tuple[str, RunRow | None]:
         component = check_new_run(new, self.components)
-        new = replace(new, queue=queue_of(new, component, self._queues))
+        queue = queue_of(new, component, self._queues)
+        if queue != new.queue:
+            new = replace(new, queue=queue)
         encoded = self.bus.encode(dict(new.input_data or {}), f"input of {new.component!r}")
         key = new.key
         if key is None:
@@ -275,7 +277,9 @@ class Runs:
         # Of other ids that are taken the log says so, when it is asked to begin their streams.
         if run_id in bus.runs or bus.is_in_line(run_id):
             raise taken(run_id)
-        metadata = bus.encode(dict(new.metadata or {}), "metadata of the run")
+        metadata = None
+        if new.metadata:
+            metadata = bus.encode(dict(new.metadata), "metadata of the run")
         definition, caller = component.definition(), calling()
         command = c.QueueRun(
             component=new.component,

@@ -53,6 +53,9 @@ class Signature:
         self._required = sum(p.default is p.empty for p in positional)
         self._accepted = len(positional)
         self._plain = all(k < inspect.Parameter.VAR_POSITIONAL for k in kinds)
+        self._known = [p.name for p in parameters if p.kind in _KEYWORD]
+        self._needed = [p.name for p in parameters if p.default is p.empty and p.kind in _KEYWORD]
+        self._unnamed = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY]
 
     def _is_context(self, first: inspect.Parameter) -> bool:
         """Named ``ctx``, or annotated with a context class."""
@@ -123,38 +126,17 @@ class Signature:
         Raises:
             InvalidInputError: With everything that is wrong, and what is expected.
         """
-        problems = [*self._misnamed(given), *self._mistyped(given)]
-        if problems:
-            msg = f"the input does not fit {name}{self.signature}: {'; '.join(problems)}."
-            raise InvalidInputError(msg)
+        self._validated(name, given)
 
     def _misnamed(self, given: Mapping[str, object]) -> list[str]:
-        problems: list[str] = []
-        known = [n for n, p in self.parameters.items() if p.kind in _KEYWORD]
-        for name, parameter in self.parameters.items():
-            required = parameter.default is parameter.empty and parameter.kind in _KEYWORD
-            if required and name not in given:
-                problems.append(f"{name!r} is missing")
-            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-                problems.append(f"{name!r} is positional-only, which a run cannot fill")
+        problems = [f"{name!r} is missing" for name in self._needed if name not in given]
+        problems += [f"{n!r} is positional-only, which a run cannot fill" for n in self._unnamed]
         if not self.takes_any_keyword:
             for name in given:
-                if name not in known:
-                    near = difflib.get_close_matches(name, known, n=1)
+                if name not in self._known:
+                    near = difflib.get_close_matches(name, self._known, n=1)
                     hint = f" (did you mean {near[0]!r}?)" if near else ""
                     problems.append(f"{name!r} is unknown{hint}")
-        return problems
-
-    def _mistyped(self, given: Mapping[str, object]) -> list[str]:
-        problems: list[str] = []
-        for name, adapter in self._adapters.items():
-            if name in given:
-                try:
-                    adapter.validate_python(given[name])
-                except ValidationError as error:
-                    first = error.errors(include_url=False, include_context=False)[0]
-                    place = "".join(f"[{part!r}]" for part in first["loc"])
-                    problems.append(f"{name}{place}: {first['msg']}, not {given[name]!r:.80}")
         return problems
 
     def coerce(self, name: str, given: Mapping[str, object]) -> dict[str, Any]:
@@ -163,17 +145,31 @@ class Signature:
         Raises:
             InvalidInputError: When it does not fit, because the code has changed since.
         """
-        self.check_input(name, given)
         values = dict(given)
-        for parameter, adapter in self._adapters.items():
-            if parameter in values:
-                original = values[parameter]
-                coerced = adapter.validate_python(original)
-                if type(coerced) is not type(original) or coerced != original:
-                    # A float that was given as 5 stays 5: equal values keep the caller's spelling.
-                    numbers = isinstance(original, (int, float)) and coerced == original
-                    values[parameter] = original if numbers else coerced
+        for parameter, coerced in self._validated(name, given).items():
+            original = values[parameter]
+            if type(coerced) is not type(original) or coerced != original:
+                # A float that was given as 5 stays 5: equal values keep the caller's spelling.
+                numbers = isinstance(original, (int, float)) and coerced == original
+                values[parameter] = original if numbers else coerced
         return values
+
+    def _validated(self, name: str, given: Mapping[str, object]) -> dict[str, Any]:
+        """What the annotations make of the values; of parameters with such as say something."""
+        problems, validated = self._misnamed(given), dict[str, Any]()
+        for parameter, adapter in self._adapters.items():
+            if parameter in given:
+                try:
+                    validated[parameter] = adapter.validate_python(given[parameter])
+                except ValidationError as error:
+                    first = error.errors(include_url=False, include_context=False)[0]
+                    place = "".join(f"[{part!r}]" for part in first["loc"])
+                    found = f"{given[parameter]!r:.80}"
+                    problems.append(f"{parameter}{place}: {first['msg']}, not {found}")
+        if problems:
+            msg = f"the input does not fit {name}{self.signature}: {'; '.join(problems)}."
+            raise InvalidInputError(msg)
+        return validated
 
     @cached_property
     def _adapters(self) -> dict[str, TypeAdapter[Any]]:

@@ -65,7 +65,7 @@ class StepCalls(BodyContext):
             PayloadTooLargeError: When the arguments exceed the payload limit.
         """
         rest = args if func_or_awaitable is MISSING else (func_or_awaitable, *args)
-        return self._step(name_or_handler, rest, kwargs, key, timeout, line_of(2))
+        return self._run_step(name_or_handler, Call(rest, kwargs, key, timeout, line_of(2)))
 
     def task(self, name_or_handler: object, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
         """The older spelling of :meth:`step`, without ``key`` and ``timeout``."""

@@ -29,6 +29,7 @@ class Host:
         self.loop = asyncio.get_running_loop()
         self.guards: set[Guard] = set()
         self.failed: WeakSet[asyncio.Task] = WeakSet()
+        self.task_failed = self.failed.add
         self.moves = 0
         self.closed = False
         self.given_up: list[str] = []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from agnt5.events import codec, upcast
-from agnt5.events.base import Fact
+from agnt5.events.base import Encoded, Fact
 from agnt5.events.codec import ALL_FACTS, decode_any, decode_fact, decode_history, encode_fact
 from agnt5.events.entity.facts import ENTITY_FACTS, EntityFact
 from agnt5.events.log import StoredFact
@@ -87,8 +87,9 @@ FIELDS = {
     int | None: st.none() | whole,
     bool: st.booleans(),
     JsonValue: json,
+    dict[str, Encoded] | None: st.none() | objects,
+    dict[str, Encoded]: objects,
     dict[str, JsonValue] | None: st.none() | objects,
-    dict[str, JsonValue]: objects,
     dict[str, str] | None: st.none() | st.dictionaries(text, text, max_size=3),
     dict[str, int]: st.dictionaries(text, whole, max_size=3),
     list[dict[str, JsonValue]] | None: st.none() | st.lists(objects, max_size=3),
@@ -179,6 +180,24 @@ class TestRoundTrip:
             for n, raw in enumerate((encode_fact(fact, 0, "e") for fact in facts), 1)
         ]
         assert decode_history(rows) == [(facts[0], 10), (facts[1], 20), (facts[2], 30)]
+
+
+class TestPayloadsInFacts:
+    """They were made JSON once: a fact takes them as they are, and a log is not trusted."""
+
+    def test_an_encoded_value_is_neither_walked_through_nor_copied(self):
+        value = [{"id": 1, "tags": ["x", "y"]}]
+        assert f.StepCompleted(key="a", output=value).output is value
+        assert f.StepScheduled(key="a", name="a", input=value).input is value
+
+    @pytest.mark.parametrize("state", [b'{"key":"a","output":nonsense}', b'{"key":"a","output":'])
+    def test_what_lies_on_a_log_must_be_json(self, state):
+        with pytest.raises(StoreCorruptError):
+            decode_any(stored("StepCompleted", state))
+
+    def test_what_is_no_json_never_gets_onto_a_log(self):
+        with pytest.raises(ValueError, match="serialize"):
+            encode_fact(f.StepCompleted(key="a", output=object()), 7, "e1")
 
 
 class TestTopics:

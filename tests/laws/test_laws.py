@@ -125,7 +125,7 @@ def test_1_every_decision_folds_and_says_itself_once(commands):
     Also: what is owed after a restart is what reactions have asked for and nothing has settled.
     """
     state, history, now = RunState(RUN), [], 1000
-    given_effects: set[Any] = set()
+    given_effects: list[e.RunEffect] = []
     for command, later in [*_BEGIN, *commands]:
         now += later
         was_finished = state.is_finished
@@ -136,7 +136,7 @@ def test_1_every_decision_folds_and_says_itself_once(commands):
             assert not state.is_finished
             evolve(state, fact, now)
             history.append((fact, now))
-            given_effects |= {x for x in react(state, fact) if isinstance(x, e.Execute | e.Wake)}
+            given_effects += [x for x in react(state, fact) if isinstance(x, e.Execute | e.Wake)]
         if not isinstance(command, c.WakeOperation):
             assert asked(state, command, now) == [], "decided twice"
         for effect in resume(state):

@@ -97,6 +97,8 @@ class World:
     """One program, one disk, all its lives."""
 
     quiet = QUIET
+    kind = "workflow"
+    """Of the component that is run."""
     is_deployed = False
     """Whether newer code is there from the first life on."""
 
@@ -185,7 +187,7 @@ class World:
         await life.runtime.start()
         try:
             if RUN not in self.disk.log.run_ids():
-                new = NewRun(self._name, {}, "workflow", run_id=RUN, **self.given)
+                new = NewRun(self._name, {}, self.kind, run_id=RUN, **self.given)
                 asked.append(asyncio.ensure_future(life.runtime.runs.submit(new)))
             if meanwhile is not None:
                 asked.append(asyncio.ensure_future(meanwhile(life)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Protocol, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from agnt5.events.keys import child_branch
 from agnt5.exceptions import BodyClosed, ExecutionError
@@ -31,11 +31,14 @@ class Body(Protocol):
     run_id: str
     loop: asyncio.AbstractEventLoop
     guards: set[Guard]
-    failed: WeakSet[asyncio.Task[Any]]
     moves: int
     calm: bool
     closed: bool
     frozen: bool
+
+    def task_failed(self, task: asyncio.Task[Any]) -> None:
+        """One of its tasks ended with an exception, which nobody may come to look at."""
+        ...
 
     def give_up(self, key: str) -> None:
         """It has stopped waiting for a call."""
@@ -167,7 +170,7 @@ class Guard(Coroutine[Any, Any, Any]):
     def _ended(self, error: BaseException) -> None:
         self.script.guards.discard(self)
         if self.task is not None and not isinstance(error, StopIteration | asyncio.CancelledError):
-            self.script.failed.add(self.task)
+            self.script.task_failed(self.task)
 
     def _end(self) -> Any:
         self.script.guards.discard(self)
@@ -244,10 +247,11 @@ async def _until_cancelled() -> None:
 
 def is_ending(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether ``asyncio.run`` has begun to cancel whatever is left on the loop."""
-    return any(
-        each.get_loop() is loop and isinstance(each, asyncio.Task) and bool(each.cancelling())
-        for each in _sentinels
-    )
+    for each in _sentinels:
+        # What another task factory has made may be no task of asyncio's.
+        if each.get_loop() is loop and isinstance(each, asyncio.Task) and each.cancelling():
+            return True
+    return False
 
 
 class _Numbering:
@@ -269,6 +273,8 @@ class _Numbering:
     ) -> asyncio.Future[Any]:
         branch = CURRENT.get()
         if branch is None:
+            if self._previous is None:
+                return asyncio.Task(coro, loop=loop, **kwargs)
             return self.make(loop, coro, **kwargs)
         return spawn(branch.child(), coro, self.make, loop, **kwargs)
 

@@ -104,7 +104,7 @@ class EventSourced(Actor[RunCommand], ABC):
                 urgent=bool(effects or replies),
                 edge=new is not None,
                 volatile=new is not None and not new.durable,
-                begins=self._successor(facts[-1], now),
+                begins=self._successor(facts[-1], now) if changed else None,
             )
         )
         if self.gauge.add(raw, state):

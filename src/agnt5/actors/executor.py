@@ -11,11 +11,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import cast
 
 import anyio
 from pydantic import JsonValue
@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from agnt5.actors.actor import Actor
 from agnt5.actors.clock import Clock
 from agnt5.actors.images import made_of
-from agnt5.actors.mailbox import Envelope
+from agnt5.actors.mailbox import Envelope, Reply
 from agnt5.actors.ports import UNDER_WAY, After, AttemptInfo, FunctionWork, Handler
 from agnt5.actors.rate import RateGate
 from agnt5.actors.threads import Threads
@@ -128,16 +128,30 @@ class Executor(Actor[Attempt | Cancel]):
         self._running: dict[tuple[str, str], tuple[Attempt, asyncio.Task[None]]] = {}
         self._abandoned: set[asyncio.Task[None]] = set()
 
+    def tell(
+        self, command: Attempt | Cancel, reply: Reply | None = None, *, edge: bool = False
+    ) -> None:
+        """Read the letter at once: what it begins is a task, which waits for its turn itself."""
+        if self.stopped is not None or not self.is_idle:
+            super().tell(command, reply, edge=edge)
+            return
+        try:
+            self._take(command)
+        except Exception as error:  # noqa: BLE001 - an actor's crash is nobody else's business
+            self.crashed(error)
+
     def receive(self, batch: Sequence[Envelope[Attempt | Cancel]]) -> None:
         """Start, queue or cancel attempts."""
         for envelope in batch:
-            command = envelope.command
-            if isinstance(command, Cancel):
-                self._cancel(command)
-            elif not self._waiting and self._may_start():
-                self._start(command)
-            else:
-                self._waiting.append(command)
+            self._take(envelope.command)
+
+    def _take(self, command: Attempt | Cancel) -> None:
+        if isinstance(command, Cancel):
+            self._cancel(command)
+        elif not self._waiting and self._may_start():
+            self._start(command)
+        else:
+            self._waiting.append(command)
 
     def crashed(self, error: Exception) -> None:
         """Nothing is lost: the attempts of its runs are owed again when those are read again."""
@@ -260,12 +274,13 @@ class Executor(Actor[Attempt | Cancel]):
             allowed = False
         return Failure(faithful(error), retryable=allowed)
 
-    async def _call(self, attempt: Attempt) -> object:
+    def _call(self, attempt: Attempt) -> Awaitable[object]:
         seconds = self.handler.timeout_s
         if seconds is None:
             seconds = self._defaults.timeout_s
-        if seconds is None:
-            return await self._invoke(attempt)
+        return self._invoke(attempt) if seconds is None else self._timed(attempt, seconds)
+
+    async def _timed(self, attempt: Attempt, seconds: float) -> object:
         with anyio.move_on_after(seconds) as scope:
             return await self._invoke(attempt)
         if scope.cancelled_caught:
@@ -274,16 +289,15 @@ class Executor(Actor[Attempt | Cancel]):
             raise StepTimeoutError(msg)
         raise asyncio.CancelledError
 
-    async def _invoke(self, attempt: Attempt) -> Any:
+    def _invoke(self, attempt: Attempt) -> Awaitable[object]:
         handler, work = self.handler, attempt.work
         function, on_thread = handler.call, handler.on_thread
         if attempt.verify:
             function, on_thread = handler.verify, handler.verify_on_thread
         if on_thread:
             call = partial(function, attempt.info, work.args, work.kwargs)
-            return await self._threads.call(call)
-        result: Any = function(attempt.info, work.args, work.kwargs)
-        return await result
+            return self._threads.call(call)
+        return cast("Awaitable[object]", function(attempt.info, work.args, work.kwargs))
 
 
 class _AbsentError(Exception):

@@ -42,7 +42,8 @@ class Gauge:
 
     def add(self, facts: Sequence[RawFact], state: RunState) -> bool:
         """Count what is appended to it; whether something must be looked at."""
-        self.size += sum([len(fact.state) for fact in facts])
+        for fact in facts:
+            self.size += len(fact.state)
         return (
             state.version >= self.events_mark
             or self.size >= self.size_mark

@@ -41,8 +41,9 @@ class Journal:
     def append(self, request: Append) -> None:
         """Append; ``request.on_settled`` is called on the loop."""
         self._buffer.append(request)
+        if not self._in_flight:
+            self._drained.clear()
         self._in_flight += 1
-        self._drained.clear()
         if not request.urgent:
             if self._linger is None:
                 self._linger = self._loop.call_later(
@@ -99,5 +100,6 @@ class Journal:
 
     def wake(self) -> None:
         """Tell those who follow the log that there is something new, or that it is over."""
-        for follower in self.followers:
-            follower.set()
+        if len(self.followers):  # seldom any, and to walk through a WeakSet is not for nothing
+            for follower in self.followers:
+                follower.set()

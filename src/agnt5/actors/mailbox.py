@@ -7,7 +7,6 @@ edge has let in.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -35,7 +34,7 @@ class Mailbox(Generic[C]):
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._letters: deque[Envelope[C]] = deque()
+        self._letters: list[Envelope[C]] = []
 
     def put(self, envelope: Envelope[C]) -> None:
         """Add a letter from inside."""
@@ -54,8 +53,7 @@ class Mailbox(Generic[C]):
 
     def take_all(self) -> list[Envelope[C]]:
         """Every letter, oldest first."""
-        letters = list(self._letters)
-        self._letters.clear()
+        letters, self._letters = self._letters, []
         return letters
 
     def __len__(self) -> int:

@@ -32,6 +32,9 @@ from agnt5.events.run.state import RunState
 from agnt5.exceptions import InvalidInputError, PayloadError, RuntimeClosedError, StoreError
 from agnt5.payloads import decode
 
+_REPORTS = (c.ReportSuccess, c.ReportFailure, c.ReportAbsent)
+"""What executors say."""
+
 
 class RunActor(EventSourced):
     """One incarnation of one run."""
@@ -177,19 +180,20 @@ class RunActor(EventSourced):
     def perform(self, effect: e.RunEffect) -> None:  # noqa: C901 - a flat match over a closed union
         """Let an effect go."""
         script = self.script
-        if self._stands_still and isinstance(effect, e.Execute | e.Wake):
-            return  # it is owed when the run goes on
         match effect:
+            case e.Resolve():
+                self._timers.disarm(effect.outcome.key)
+                self._attempts.forget(effect.outcome.key)
+                # One that has ended with this outcome has a body that need not hear of it.
+                if script is not None and not self.state.is_finished:
+                    script.resolve(effect.outcome, effect.at)
+            case e.Execute() | e.Wake() if self._stands_still:
+                pass  # it is owed when the run goes on
             case e.Execute():
                 if effect.verify:
                     self._attempts.to_verify.add(effect.key)
                 if script is not None:
                     script.execute(effect.key, effect.attempt)
-            case e.Resolve():
-                self._timers.disarm(effect.outcome.key)
-                self._attempts.forget(effect.outcome.key)
-                if script is not None:
-                    script.resolve(effect.outcome, effect.at)
             case e.CancelAttempt():
                 self._timers.disarm(effect.key)
                 self._attempts.cancel(effect.key)
@@ -283,8 +287,7 @@ class RunActor(EventSourced):
 
     def command(self, command: c.RunCommand) -> None:
         """A command from the body, or of what it has under way."""
-        reports = c.ReportSuccess | c.ReportFailure | c.ReportAbsent
-        if not self.retiring.is_on or isinstance(command, reports):
+        if not self.retiring.is_on or isinstance(command, _REPORTS):
             self.tell(command)
 
     def execute(self, key: str, attempt: int, work: FunctionWork) -> None:

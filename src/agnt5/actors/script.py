@@ -26,7 +26,6 @@ from agnt5.actors.parkable import waits_only_for
 from agnt5.actors.ports import After, AttemptInfo, Channel, Definition, FunctionWork, Work
 from agnt5.actors.replay import Replay
 from agnt5.actors.rest import Rest
-from agnt5.actors.streams import Streams
 from agnt5.actors.tracing import body_context
 from agnt5.actors.values import RunValues
 from agnt5.actors.works import Works
@@ -61,11 +60,11 @@ class Script:
         times: Sequence[int] = (),
     ) -> None:
         self.run_id = info.run_id
+        self.streams = info.streams  # where what the body says on the way goes
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self.guards: set[Guard] = set()
-        self.failed: WeakSet[asyncio.Task[Any]] = WeakSet()
-        """Tasks of the body that ended with an exception, which nobody may come to look at."""
+        self._failed: WeakSet[asyncio.Task[Any]] | None = None
         self.moves = 0
         self.calm = True
         """No task of the body has ended since it was last seen at rest."""
@@ -96,11 +95,6 @@ class Script:
         return Replay(
             walk, known, self, self._diverge, context=self._context, stall_limit_s=stall_limit_s
         )
-
-    @property
-    def streams(self) -> Streams | None:
-        """Where what the body says on the way goes."""
-        return self._info.streams
 
     @property
     def replaying(self) -> bool:
@@ -251,11 +245,17 @@ class Script:
             self._replay.close()
         self._works.close()
         if self.main is not None and not self.main.done():
-            for task in self.failed:
+            for task in self._failed or ():
                 task.add_done_callback(look_at)
         for guard in list(self.guards):
             if guard.task is not None:
                 guard.task.cancel()
+
+    def task_failed(self, task: asyncio.Task[Any]) -> None:
+        """A task of the body ended with an exception, which nobody may come to look at."""
+        if self._failed is None:
+            self._failed = WeakSet()
+        self._failed.add(task)
 
     def stuck(self, guard: Guard) -> None:
         """A task of the closed body would not end."""

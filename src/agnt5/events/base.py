@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, JsonValue
+from pydantic_core import CoreSchema, core_schema
+
+
+class _Checked:
+    """Marks what is JSON for certain where it comes from Python, and is checked off a log only."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.json_or_python_schema(handler(source), core_schema.any_schema())
+
+
+Encoded = Annotated[JsonValue, _Checked]
+"""What :func:`agnt5.payloads.encode` has made, or what was read off a log.
+
+It is kept as it is: pydantic would walk through it once more, with a call of a Python function for
+each value in it, and copy it. Half a millisecond for ten thousand bytes.
+"""
 
 
 class Fact(BaseModel):

@@ -24,6 +24,8 @@ _TOPICS: dict[type[Fact], str] = {
     cls: cls.topic if cls.schema_version == 1 else f"{cls.topic};v={cls.schema_version}"
     for cls in ALL_FACTS
 }
+_KEYED = frozenset(cls for cls in ALL_FACTS if "key" in cls.model_fields)
+"""Those that are about an operation."""
 _CURRENT: dict[str, type[Fact]] = {topic: cls for cls, topic in _TOPICS.items()}
 
 
@@ -46,7 +48,8 @@ def encode_fact(fact: Fact, at: int, event_id: str) -> RawFact:
     """The fact as it lies on the log. Fields that have their default are left out."""
     cls = type(fact)
     state = cls.__pydantic_serializer__.to_json(fact, exclude_defaults=True)
-    return RawFact(_TOPICS[cls], state, at, event_id, getattr(fact, "key", None), fact)
+    step = getattr(fact, "key", None) if cls in _KEYED else None
+    return RawFact(_TOPICS[cls], state, at, event_id, step, fact)
 
 
 def decode_fact(stored: StoredFact) -> RunFact:

@@ -56,7 +56,9 @@ def _bounded(key: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    return name.replace("%", "%25").replace(SCOPE, "%3E")
+    if "%" in name or SCOPE in name:
+        return name.replace("%", "%25").replace(SCOPE, "%3E")
+    return name
 
 
 def child_branch(branch: str, index: int) -> str:

@@ -18,9 +18,9 @@ from agnt5.events.vault import DataKey
 from agnt5.exceptions import StoreError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawFact:
-    """A fact as bytes, about to be appended."""
+    """A fact as bytes, about to be appended. Nobody changes it; to freeze it costs three times."""
 
     topic: str
     """``NAME`` or ``NAME;v=N``, see :mod:`agnt5.events.codec`."""

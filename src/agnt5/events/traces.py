@@ -42,7 +42,7 @@ def read_traceparent(text: str | None) -> TraceParent | None:
     >>> read_traceparent("00-00000000000000000000000000000000-b7ad6b7169203331-01") is None
     True
     """
-    found = _TRACEPARENT.fullmatch(text or "")
+    found = None if text is None else _TRACEPARENT.fullmatch(text)
     if found is None or (found[1] == "00" and found[5] is not None):
         return None
     if not int(found[2], 16) or not int(found[3], 16):

@@ -155,6 +155,8 @@ class Telemetry:
 
     def enter_attempt(self, info: AttemptInfo) -> None:
         """From here on it is an attempt of a step that calls."""
+        if TRACE_API not in sys.modules:  # asked once for every attempt
+            return
         tracer = _tracer()
         if tracer is not None and info.queued is not None:
             run = tracer.trace_of(info.run_id, info.queued)
@@ -195,7 +197,7 @@ def _measure(
 
 
 def _tracer() -> Tracer | None:
-    if TRACE_API not in sys.modules:  # what has_opentelemetry asks, once for every attempt
+    if TRACE_API not in sys.modules:  # what has_opentelemetry asks
         return None
     from agnt5.telemetry.tracer import tracer_now  # noqa: PLC0415 - see the module docstring
 

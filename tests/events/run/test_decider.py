@@ -895,3 +895,46 @@ class TestWhoAnswers:
         )
         for wrong in ("user_response:r1:2", "user_response:r2:1", "user_response:r1:x"):
             running(*two).when(c.SubmitAnswer("x", wrong)).refuses(InvalidInputError, wrong)
+
+
+class TestRunsOfFunctions:
+    """One step, and no body that looks at its outcome: the run ends with it."""
+
+    KEY = ":charge#0"
+    OF_FUNCTION = f.RunQueued(component="charge", kind="function", input={})
+    DONE = f.StepCompleted(key=KEY, output=7, duration_us=5)
+    SUCCESS = c.ReportSuccess(KEY, 0, 7, 5)
+
+    def running(self, *more, queued=OF_FUNCTION):
+        """A run of a function whose step is under way."""
+        return given(queued, STARTED, step(self.KEY), *more)
+
+    def test_the_result_of_the_step_is_that_of_the_run(self):
+        end = f.RunCompleted(output=7)
+        self.running().when(self.SUCCESS).then(self.DONE, end).owes(
+            e.Resolve(self.DONE), e.CloseBody(), e.Announce(end)
+        )
+
+    @pytest.mark.parametrize("fact", [CANCEL, SUSPENDED, f.RunPaused(reason=None)])
+    def test_what_may_not_end_well_only_has_its_result(self, fact):
+        self.running(fact).when(self.SUCCESS).then(self.DONE)
+
+    def test_of_a_workflow_the_body_says_what_a_result_means(self):
+        queued = f.RunQueued(component="charge", kind="workflow", input={})
+        self.running(queued=queued).when(self.SUCCESS).then(self.DONE)
+
+    def test_a_step_that_is_not_the_whole_run(self):
+        run = given(self.OF_FUNCTION, STARTED, inline(self.KEY), step(":charge#1"))
+        run.when(c.ReportSuccess(":charge#1", 0, 7, 5)).decides(f.StepCompleted)
+        run.when(self.SUCCESS).decides(f.StepCompleted)
+
+    def test_an_attempt_that_is_not_the_last(self):
+        again = self.running().when(c.ReportFailure(self.KEY, 0, ERROR))
+        again.decides(f.StepAttemptFailed)
+        once = given(self.OF_FUNCTION, STARTED, step(self.KEY, retry=None))
+        once.when(c.ReportFailure(self.KEY, 0, ERROR)).decides(f.StepFailed)
+
+    def test_what_an_older_version_has_left_without_an_end(self):
+        """It had its result: the body says so once more, and the run ends."""
+        end = f.RunCompleted(output=7)
+        self.running(self.DONE).when(c.CompleteRun(7)).then(end)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import JsonValue
-
-from agnt5.events.base import Fact
+from agnt5.events.base import Encoded, Fact
 
 
 class EntityCallCompleted(Fact):
@@ -19,8 +17,8 @@ class EntityCallCompleted(Fact):
     """The same id is applied once for ever; None: nobody can ask for it again."""
     caller: str | None = None
     """The run that called."""
-    output: JsonValue = None
-    changes: dict[str, JsonValue] | None = None
+    output: Encoded = None
+    changes: dict[str, Encoded] | None = None
     """What it set, by name."""
     deleted: list[str] | None = None
     """The names that it deleted."""
@@ -34,7 +32,7 @@ class EntityCallFailed(Fact):
     method: str
     call_id: str | None = None
     caller: str | None = None
-    error: JsonValue = None
+    error: Encoded = None
 
 
 class EntitySnapshot(Fact):
@@ -42,7 +40,7 @@ class EntitySnapshot(Fact):
 
     topic: ClassVar[str] = "EntitySnapshot"
 
-    values: dict[str, JsonValue]
+    values: dict[str, Encoded]
     versions: dict[str, int]
     """The version of the stream at which each value was set."""
 

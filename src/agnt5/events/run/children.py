@@ -72,8 +72,9 @@ def owes(state: RunState) -> bool:
     if not state.is_finished or state.queued is None:
         return False
     # The parent of a run that went on hears of the end of the last one.
-    is_child = state.queued.parent_run_id is not None and state.successor is None
-    return is_child or bool(unwanted(state) or left_alone(state))
+    if state.queued.parent_run_id is not None and state.successor is None:
+        return True
+    return bool(state.children) and bool(unwanted(state) or left_alone(state))
 
 
 def owed_children(state: RunState) -> Sequence[e.RunEffect]:

@@ -54,6 +54,12 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             return steps.report_success(state, command)
         case c.ReportFailure():
             return steps.report_failure(state, command, now)
+        case c.QueueRun():
+            return life.queue(state, command)
+        case c.StartRun():
+            return life.start(state, command)
+        case c.CompleteRun():
+            return (f.RunCompleted(output=command.output),) if state.is_running else NOTHING
         case c.RequestTimer():
             return steps.request_timer(state, command, now)
         case c.RequestSignal():
@@ -83,10 +89,6 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             return answer_update(state, command)
         case c.ReportChild():
             return report_child(state, command)
-        case c.QueueRun():
-            return life.queue(state, command)
-        case c.StartRun():
-            return life.start(state, command)
         case c.Recover():
             return recover(state)
         case c.RequestCancel():
@@ -99,8 +101,6 @@ def decide(state: RunState, command: c.RunCommand, now: int) -> Facts:
             return life.pause(state, command)
         case c.ResumeRun():
             return life.resume_run(state, command)
-        case c.CompleteRun():
-            return (f.RunCompleted(output=command.output),) if state.is_running else NOTHING
         case c.ContinueRun():
             return continue_run(state, command)
         case c.FailRun():
@@ -121,13 +121,18 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             | f.TimerFired()
             | f.SignalConsumed()
             | f.SignalTimedOut()
-            | f.UserReplied()
-            | f.UserInputExpired()
             | f.ChildFinished()
         ):
+            return (e.Resolve(fact, state.updated_at),)
+        case f.RunStarted():
+            return (e.StartBody(),)
+        case f.RunCompleted() | f.RunFailed() | f.RunCancelled():
+            return _ended(state, fact)
+        case f.RunQueued():
+            return ()
+        case f.UserReplied() | f.UserInputExpired():
             # An answer to the engine's own question is nothing that the body has asked for.
-            asked = not isinstance(fact, f.UserReplied | f.UserInputExpired) or fact.about is None
-            return (e.Resolve(fact, state.updated_at),) if asked else ()
+            return (e.Resolve(fact, state.updated_at),) if fact.about is None else ()
         case f.StepFailed():
             return (e.CancelAttempt(fact.key), e.Resolve(fact, state.updated_at))
         case f.StepStarted():
@@ -148,8 +153,6 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             return (e.DeliverUpdate(fact, state.updated_at),)
         case f.UpdateAnswered():
             return (e.AnnounceUpdate(fact),)
-        case f.RunStarted():
-            return (e.StartBody(),)
         case f.RunCancelRequested():
             return (e.InterruptBody(),)
         case f.UserInputRequested():
@@ -163,13 +166,10 @@ def react(state: RunState, fact: f.RunFact) -> Sequence[e.RunEffect]:
             return (e.ComeBack(),)
         case f.RunSuspended():
             return (e.CloseBody(), e.AnnouncePause())
-        case f.RunCompleted() | f.RunFailed() | f.RunCancelled():
-            return _ended(state, fact)
         case f.RunContinued():
             return (*_ended(state, fact), e.BeginSuccessor(fact.successor))
         case (
-            f.RunQueued()
-            | f.SignalReceived()
+            f.SignalReceived()
             | f.SignalReturned()
             | f.RunForked()
             | f.MarkerRecorded()

@@ -1,4 +1,8 @@
-"""What the world must do because a fact now stands. Data, derived from facts, never lost."""
+"""What the world must do because a fact now stands. Data, derived from facts, never lost.
+
+Nobody changes an effect. It is not frozen, since one is made for each fact, and to freeze it costs
+three times as much as to make it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from agnt5.events.run.facts import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execute:
     """Run an attempt of a step."""
 
@@ -25,14 +29,14 @@ class Execute:
     """Do not run it: find out whether the attempt that a crash cut short has had its effect."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelAttempt:
     """Stop the attempt that may be running; nobody wants its result."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wake:
     """Send WakeOperation for this key at this time."""
 
@@ -40,7 +44,7 @@ class Wake:
     due_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resolve:
     """Hand an outcome to the body."""
 
@@ -49,7 +53,7 @@ class Resolve:
     """When it was decided, microseconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DeliverUpdate:
     """Hand an update to the body."""
 
@@ -57,72 +61,72 @@ class DeliverUpdate:
     at: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnnounceUpdate:
     """Tell whoever sent an update what came of it."""
 
     answer: UpdateAnswered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartChild:
     """See to it that the child is there; if it has ended already, its end is reported."""
 
     child: ChildStarted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelChild:
     """Ask a child to stop: nobody waits for it any more."""
 
     child: ChildStarted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HandOver:
     """The run has ended: report that to its parent, and ask the children it leaves to stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BeginSuccessor:
     """The run that goes on in place of this one is accepted: let it begin when it is its turn."""
 
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartBody:
     """Host the body."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InterruptBody:
     """Cancel the body's main task."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CloseBody:
     """End the body without effects; the run has left memory or cannot go on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RetireBody:
     """Have the body hear and ask nothing more; leave memory when what is under way has ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ComeBack:
     """Begin again from the log, if the body was retired."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Announce:
     """Tell those who wait for the run that it has ended."""
 
     terminal: Terminal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnnouncePause:
     """Tell those who wait for the run that it waits for a person, is suspended, or is paused."""
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from agnt5.events.base import Fact
+from agnt5.events.base import Encoded, Fact
 
 
 class RunQueued(Fact):
@@ -16,13 +16,13 @@ class RunQueued(Fact):
 
     component: str
     kind: str
-    input: JsonValue
+    input: Encoded
     idempotency_key: str | None = None
     replaces: str | None = None
     """The failed run from which this one has taken the idempotency key."""
     session_id: str | None = None
     user_id: str | None = None
-    metadata: dict[str, JsonValue] | None = None
+    metadata: dict[str, Encoded] | None = None
     version_label: str | None = None
     parent_run_id: str | None = None
     parent_key: str | None = None
@@ -44,7 +44,7 @@ class RunQueued(Fact):
     """The first run of the chain of runs that went on as one another."""
     link: int = 0
     """Its number in the chain: the first one is 0."""
-    state: dict[str, JsonValue] | None = None
+    state: dict[str, Encoded] | None = None
     """With which state it begins: what the run before has left."""
     known_signals: list[str] | None = None
     """Ids of signals that the chain has had already: one that comes again is no other signal."""
@@ -136,7 +136,7 @@ class RunCompleted(Fact):
 
     topic: ClassVar[str] = "RunCompleted"
 
-    output: JsonValue = None
+    output: Encoded = None
 
 
 class RunFailed(Fact):
@@ -144,7 +144,7 @@ class RunFailed(Fact):
 
     topic: ClassVar[str] = "RunFailed"
 
-    error: JsonValue
+    error: Encoded
     attempts: int | None = None
     """Of a function's run: attempts made, counted from 1."""
     max_attempts: int | None = None
@@ -157,11 +157,11 @@ class RunContinued(Fact):
 
     successor: str
     """The id of the run that goes on."""
-    input: JsonValue
+    input: Encoded
     """Its input."""
     version_label: str | None = None
     """The version of the code that it begins with."""
-    state: dict[str, JsonValue] | None = None
+    state: dict[str, Encoded] | None = None
     """The state that it begins with."""
 
 

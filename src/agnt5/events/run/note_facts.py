@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import JsonValue
-
-from agnt5.events.base import Fact
+from agnt5.events.base import Encoded, Fact
 
 
 class MarkerRecorded(Fact):
@@ -15,7 +13,7 @@ class MarkerRecorded(Fact):
     topic: ClassVar[str] = "MarkerRecorded"
 
     key: str
-    value: JsonValue = None
+    value: Encoded = None
 
 
 class StateChanged(Fact):
@@ -25,7 +23,7 @@ class StateChanged(Fact):
 
     key: str
     name: str
-    value: JsonValue = None
+    value: Encoded = None
     deleted: bool = False
 
 
@@ -36,4 +34,4 @@ class EventEmitted(Fact):
 
     key: str
     event_type: str
-    payload: JsonValue = None
+    payload: Encoded = None

@@ -194,15 +194,17 @@ def evolve(state: RunState, fact: RunFact, at: int) -> RunState:
                 retry=fact.retry,
                 recovery=fact.recovery,
             )
-        case StepFailed():
-            retry = _settle(state, fact.key).retry
-            state.last_attempts = (fact.attempt + 1, retry.max_attempts if retry else 1)
         case StepCompleted():
             _settle(state, fact.key)
             if (fact.state or fact.deleted) and not is_inside(fact.key):
                 state.values.update(fact.state or {})
                 for name in fact.deleted or ():
                     state.values.pop(name, None)
+        case RunQueued() | RunStarted() | RunCompleted():
+            _evolve_run(state, fact, at)  # once in every run: not after all that may happen in it
+        case StepFailed():
+            retry = _settle(state, fact.key).retry
+            state.last_attempts = (fact.attempt + 1, retry.max_attempts if retry else 1)
         case TimerFired() | SignalTimedOut():
             _settle(state, fact.key)
         case UserReplied() | UserInputExpired():

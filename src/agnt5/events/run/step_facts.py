@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
-from agnt5.events.base import Fact
+from agnt5.events.base import Encoded, Fact
 
 
 class RetryPlan(BaseModel):
@@ -32,7 +32,7 @@ class StepScheduled(Fact):
     name: str
     function: str | None = None
     """The registered function, or None for an inline step."""
-    input: JsonValue = None
+    input: Encoded = None
     retry: RetryPlan | None = None
     recovery: str = "retry"
     deadline: int | None = None
@@ -59,7 +59,7 @@ class StepAttemptFailed(Fact):
 
     key: str
     attempt: int
-    error: JsonValue
+    error: Encoded
     retry_at: int
 
 
@@ -69,12 +69,12 @@ class StepCompleted(Fact):
     topic: ClassVar[str] = "StepCompleted"
 
     key: str
-    output: JsonValue = None
+    output: Encoded = None
     attempt: int = 0
     duration_us: int = 0
-    after: dict[str, JsonValue] | None = None
+    after: dict[str, Encoded] | None = None
     """What the call made of its mutable arguments, written back on replay; None: nothing."""
-    state: dict[str, JsonValue] | None = None
+    state: dict[str, Encoded] | None = None
     """What the call set in the state of the run, by name."""
     deleted: list[str] | None = None
     """What it deleted from the state of the run."""
@@ -86,9 +86,9 @@ class StepFailed(Fact):
     topic: ClassVar[str] = "StepFailed"
 
     key: str
-    error: JsonValue
+    error: Encoded
     attempt: int = 0
-    after: dict[str, JsonValue] | None = None
+    after: dict[str, Encoded] | None = None
     """What the call made of its mutable arguments before it failed."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agnt5.events.keys import scope_of
+from agnt5.events.keys import operation_key, scope_of
 from agnt5.events.run import commands as c
 from agnt5.events.run import facts as f
 from agnt5.events.run.recovery import close_question
@@ -60,7 +60,19 @@ def report_success(state: RunState, command: c.ReportSuccess) -> Facts:
         state=command.state,
         deleted=command.deleted,
     )
+    if _is_whole_run(state, op):
+        # No body looks at it: that the step has its result and that the run has are one moment.
+        return (completed, f.RunCompleted(output=command.output))
     return (completed, *_left_inside(state, op))
+
+
+def _is_whole_run(state: RunState, op: Operation) -> bool:
+    """Whether it is the one step of a run of a function, which nobody wants to stop."""
+    queued = state.queued
+    if queued is None or queued.kind != "function" or op.kind is not OpKind.STEP:
+        return False
+    is_first = op.key == operation_key("", queued.component, 0)
+    return is_first and state.is_running and not state.cancel_requested
 
 
 def report_failure(state: RunState, command: c.ReportFailure, now: int) -> Facts:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from agnt5.events.base import Fact
+from agnt5.events.base import Encoded, Fact
 
 
 class SignalAwaited(Fact):
@@ -29,7 +29,7 @@ class SignalReceived(Fact):
 
     signal_id: str
     name: str
-    payload: JsonValue = None
+    payload: Encoded = None
     traceparent: str | None = None
     """The span in which it was sent, as W3C Trace Context writes it."""
 
@@ -41,7 +41,7 @@ class SignalConsumed(Fact):
 
     key: str
     signal_id: str
-    payload: JsonValue = None
+    payload: Encoded = None
 
 
 class SignalTimedOut(Fact):
@@ -128,7 +128,7 @@ class ChildStarted(Fact):
     child_run_id: str
     component: str
     kind: str = "workflow"
-    input: JsonValue = None
+    input: Encoded = None
     on_parent_end: str = "cancel"
     """What becomes of it when this run ends first: ``cancel`` or ``abandon``."""
     line: str | None = None
@@ -143,8 +143,8 @@ class ChildFinished(Fact):
     key: str
     status: str
     """``completed``, ``failed`` or ``cancelled``."""
-    output: JsonValue = None
-    error: JsonValue = None
+    output: Encoded = None
+    error: Encoded = None
 
 
 class UpdateReceived(Fact):
@@ -154,7 +154,7 @@ class UpdateReceived(Fact):
 
     update_id: str
     name: str
-    payload: JsonValue = None
+    payload: Encoded = None
     traceparent: str | None = None
     """The span in which it was sent, as in SignalReceived."""
 
@@ -165,5 +165,5 @@ class UpdateAnswered(Fact):
     topic: ClassVar[str] = "UpdateAnswered"
 
     update_id: str
-    output: JsonValue = None
-    error: JsonValue = None
+    output: Encoded = None
+    error: Encoded = None

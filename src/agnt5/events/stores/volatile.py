@@ -10,11 +10,14 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from operator import attrgetter
 
 from agnt5.events.index import IndexChange, KeyBinding, RunRow
 from agnt5.events.log import Append, EventLog, Removal, Sink, StoredFact
 from agnt5.events.stores.memory import MemoryLog
 from agnt5.events.stores.passing import PassingLog
+
+_IS_VOLATILE = attrgetter("volatile")
 
 
 class VolatileLog(PassingLog[EventLog]):
@@ -40,7 +43,7 @@ class VolatileLog(PassingLog[EventLog]):
         """Hand each append to the log that its stream belongs to; in each, their order is kept."""
         memory = self._memory
         if memory is None:
-            if not any(each.volatile for each in requests):
+            if not any(map(_IS_VOLATILE, requests)):
                 self._log.append(requests)
                 return
             memory = self._begin()
