@@ -42,7 +42,6 @@ from agnt5.workflow import workflow
 
 T = TypeVar("T")
 KEY = SigningKey(bytes(range(32)))
-MASTERS = {f"k{n}": bytes([n]) * 32 for n in range(1, 4)}
 _OUTCOMES = {"StepCompleted", "StepFailed"}
 PATIENCE_S = 120.0
 """Virtual seconds in which every request is answered."""
@@ -117,8 +116,8 @@ class House:
         self, folder: Path, *, encrypted: bool, chained: bool, park_after: float, limits: Limits
     ) -> None:
         self.folder = folder
-        self.ring = 1 if encrypted else 0
-        """How many master keys there are."""
+        self.masters = [1] if encrypted else []
+        """Numbers of the master keys that are given, the newest one last."""
         self.is_chained = chained
         self.limits = limits
         self.began: list[tuple[str, str, str]] = []
@@ -146,8 +145,8 @@ class House:
 
     @property
     def keyring(self) -> Keyring | None:
-        names = list(MASTERS)[: self.ring]
-        return Keyring({name: MASTERS[name] for name in names}, newest=names[-1]) if names else None
+        keys = {f"k{number}": bytes([number]) * 32 for number in self.masters}
+        return Keyring(keys, newest=list(keys)[-1]) if keys else None
 
     @property
     def log(self) -> EventLog:
@@ -198,12 +197,14 @@ class House:
                     return await request
             finally:
                 await asyncio.sleep(0.05)
+                await asyncio.sleep(0.001)
 
         return self.runner.run(asked())
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass, and what is due then happen."""
         self.runner.run(asyncio.sleep(seconds))
+        self.runner.run(asyncio.sleep(0.001))
 
     # What is there.
 
