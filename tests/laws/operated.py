@@ -231,9 +231,10 @@ class House:
         """Wait until nothing happens by itself for a moment."""
         for _ in range(50):
             alarms = [a.when() for a in self.loop._alarms if not a.cancelled()]
-            if min(alarms, default=1e18) > self.loop.time() + 0.2:
+            if min(alarms, default=1e18) > self.loop.time() + 0.3:
                 return
             self.wait(0.1)
+        raise AssertionError("there is no rest")
 
     def begins(self, run_id: str, key: str, shown: str) -> None:
         """An attempt begins."""

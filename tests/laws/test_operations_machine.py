@@ -95,6 +95,11 @@ class Operations(RuleBasedStateMachine):
     def is_encrypted(self) -> bool:
         return bool(self.house.masters)
 
+    def now(self) -> dict[str, RunState]:
+        """Every run, when nothing happens by itself for a moment."""
+        self.house.calm()
+        return self.house.states()
+
     def run_at(self, which: int) -> str:
         """One of the runs that are there."""
         ids = sorted(self.house.log.run_ids())
@@ -171,7 +176,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(which=WHICH, dies=DIES)
     def signal(self, which: int, dies: Any) -> None:
-        states, run_id = self.house.states(), self.run_at(which)
+        states, run_id = self.now(), self.run_at(which)
         live = self.live(states, run_id)
         request = self.client.signal(run_id, "go", "said")
         over = live is None or live.is_finished
@@ -197,7 +202,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(which=WHICH, children=st.booleans(), dies=DIES)
     def pause(self, which: int, children: bool, dies: Any) -> None:
-        states, run_id = self.house.states(), self.run_at(which)
+        states, run_id = self.now(), self.run_at(which)
         live = self.live(states, run_id)
         over = live is None or live.is_finished
         request = self.client.pause(run_id, "so", children=children)
@@ -205,7 +210,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(which=WHICH, dies=DIES)
     def resume(self, which: int, dies: Any) -> None:
-        states, run_id = self.house.states(), self.run_at(which)
+        states, run_id = self.now(), self.run_at(which)
         live = self.live(states, run_id)
         stands = live is not None and status_of(live) in {"paused", "suspended"}
         request = self.client.resume(run_id)
@@ -215,7 +220,7 @@ class Operations(RuleBasedStateMachine):
     @rule(which=WHICH, dies=DIES)
     def cancel(self, which: int, dies: Any) -> None:
         run_id = self.run_at(which)
-        refused = run_id not in self.house.states()
+        refused = run_id not in self.now()
         request = self.client.cancel(run_id, "enough")
         self.tell(request, refused=refused, error=(RunNotFoundError,), dies=dies)
 
@@ -240,6 +245,7 @@ class Operations(RuleBasedStateMachine):
     )
     def fork(self, which: int, at: int | None, fails: Any, identity: Any, dies: Any) -> None:
         """At any event, with the same input or another."""
+        self.house.calm()
         run_id = self.run_at(which)
         events = len(self.house.log.read(run_id))
         refused = self.unreadable(run_id) or (at is not None and at > events)
@@ -259,7 +265,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(which=WHICH, after_cleanup=st.booleans(), dies=DIES)
     def retry(self, which: int, after_cleanup: bool, dies: Any) -> None:
-        states, run_id = self.house.states(), self.run_at(which)
+        states, run_id = self.now(), self.run_at(which)
         state = states.get(run_id)
         refused = self.unreadable(run_id)
         if state is not None and status_of(state) not in {"failed", "cancelled"}:
@@ -274,6 +280,7 @@ class Operations(RuleBasedStateMachine):
     @rule(which=WHICH, at=st.none() | st.integers(1, 20))
     def what_if(self, which: int, at: int | None) -> None:
         """The code is what it was, so that it asks for what is recorded."""
+        self.house.calm()
         run_id = self.run_at(which)
         events = len(self.house.log.read(run_id))
         refused = self.unreadable(run_id) or (at is not None and at > events)
@@ -299,7 +306,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(["ann", "bob"]), cancel=st.booleans(), dies=DIES)
     def shred(self, user: str, cancel: bool, dies: Any) -> None:
-        states = self.house.states()
+        states = self.now()
         mine = {run for run, each in states.items() if each.queued and each.queued.user_id == user}
         busy = any(not states[run].is_finished for run in mine)
         refused = None if cancel else busy
