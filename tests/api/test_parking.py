@@ -316,3 +316,35 @@ async def test_where_many_wait_nobody_waits_for_the_grace(store, monkeypatch):
         for n in range(8):
             await client.resume(f"r{n}", str(n))
             assert (await client.wait_for_result(f"r{n}", 10)).output == str(n)
+
+
+@pytest.mark.parametrize("how", ["gather", "wait", "as_completed"])
+async def test_a_run_that_was_just_handed_an_outcome_does_not_leave(store, how):
+    """It has to get through to the task that waits for several things; nobody would bring it back.
+
+    The step is in its last attempt, so that the run comes back for it, and for nothing else.
+    """
+    clock = ManualClock()
+
+    @function(retries=2, backoff="constant")
+    async def work(fails: bool) -> str:
+        if fails:
+            raise ValueError("as asked")
+        return "done"
+
+    @workflow
+    async def body(ctx):
+        calls = [ctx.wait_for_signal("never"), ctx.step(work, how == "gather")]
+        if how == "gather":
+            await asyncio.gather(*calls)
+        elif how == "wait":
+            done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            return await done.pop()
+        return await next(asyncio.as_completed(calls))
+
+    async with Runtime(store, clock=clock, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        await client.submit("body", {}, "workflow", run_id="r")
+        ended = asyncio.ensure_future(client.wait_for_result("r", 15))
+        await play(runtime, clock, ended.done)
+        assert str((await ended).status) == ("failed" if how == "gather" else "completed")

@@ -9,6 +9,7 @@ from tests.api.helpers import event_types, play, until
 
 from agnt5 import AsyncClient, Runtime, WorkflowContext, function, workflow
 from agnt5.actors.clock import ManualClock
+from agnt5.actors.retiring import Retiring
 from agnt5.exceptions import InvalidInputError, RunNotFoundError
 from agnt5.policies import RetryPolicy
 
@@ -349,3 +350,33 @@ async def test_what_is_not_there_or_makes_no_sense_is_refused(store):
         await client.pause(run_id)
         with pytest.raises(InvalidInputError, match="paused"):
             await client.update(run_id, "x")
+
+
+async def test_nobody_watches_a_run_any_more_that_was_paused_and_has_left(store, monkeypatch):
+    """An idle runtime wakes up for nothing."""
+    looks: list[Retiring] = []
+    look_again = Retiring._look_again
+
+    def looking(self: Retiring) -> None:
+        looks.append(self)
+        look_again(self)
+
+    monkeypatch.setattr(Retiring, "_look_again", looking)
+
+    @workflow
+    async def waits(ctx: WorkflowContext) -> str:
+        return await ctx.wait_for_signal("go")
+
+    async with Runtime(store, park_after=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("waits", {}, "workflow")).run_id
+        await until(lambda: run_id not in runtime._bus.runs)
+        await client.pause(run_id)
+        await until(lambda: run_id not in runtime._bus.runs)
+        await client.resume(run_id)
+        await client.signal(run_id, "go", "on")
+        assert (await client.wait_for_result(run_id, 10)).output == "on"
+        await asyncio.sleep(0.05)
+        looks.clear()
+        await asyncio.sleep(0.6)
+        assert not looks

@@ -425,3 +425,24 @@ async def test_a_run_that_goes_on_as_another_and_long_payloads_are_encrypted_and
             writer.commit()
         report = await client.verify_chain()
         assert "changed" in {problem.kind for problem in report.problems}
+
+
+async def test_a_shredded_run_takes_what_any_run_takes_that_has_ended(file_store, caplog):
+    """To ask something of it nobody needs what it said."""
+    define()
+    async with Runtime(file_store, encryption=RING):
+        client = AsyncClient()
+        await visit(client, run_id="r1", name=MARKER)
+        await client.shred("anna")
+        assert (await client.cancel("r1", "late")).status == "completed"
+        with pytest.raises(InvalidInputError, match="ended"):
+            await client.signal("r1", "go")
+        with pytest.raises(InvalidInputError, match="ended"):
+            await client.pause("r1")
+        with pytest.raises(InvalidInputError, match="waits for no answer"):
+            await client.resume("r1", "yes")
+        report = await client.bulk("cancel", dry_run=False)
+        assert [each.result for each in report.items] == ["done"]
+        with pytest.raises(ShreddedError):
+            await client.fork("r1")
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]

@@ -240,7 +240,7 @@ class Bus(Workshop):
             except Exception as error:  # noqa: BLE001 - one run's trouble is its supervisor's business
                 self.failed(actor, error)
 
-        self._reader.read(run_id, on_read)
+        self._reader.read_left(run_id, on_read)
         return actor
 
     def _loaded(self, actor: RunActor, history: History) -> None:

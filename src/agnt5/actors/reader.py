@@ -7,12 +7,15 @@ import queue
 import threading
 from collections.abc import Callable
 from contextvars import Context
+from typing import Literal, get_args
 
 from agnt5.events.codec import decode_history
 from agnt5.events.index import last_of_chain
 from agnt5.events.log import EventLog, StoredFact
-from agnt5.events.run.facts import RunContinued, RunFact
+from agnt5.events.run.facts import RunContinued, RunFact, Terminal
+from agnt5.events.shredded import show_history
 from agnt5.exceptions import AGNT5Error, StoreError
+from agnt5.privacy_errors import ShreddedError
 
 History = list[tuple[RunFact, int]]
 
@@ -28,8 +31,11 @@ class Recorded(History):
 
 
 OnRead = Callable[[str, History | AGNT5Error], None]
-_Request = tuple[str, OnRead, bool]
-"""A stream, who wants it, and whether as a whole."""
+Extent = Literal["whole", "left", "ends"]
+"""All of it; all that is left of it; or the first and the last fact."""
+_Request = tuple[str, OnRead, Extent]
+"""A stream, who wants it, and how much of it."""
+_ENDS = frozenset(kind.topic for kind in get_args(Terminal))
 
 _GROUP = 64
 
@@ -47,22 +53,29 @@ class Reader:
 
     def read(self, stream: str, on_read: OnRead) -> None:
         """Read a stream; ``on_read`` is called on the loop with its history or the error."""
-        self._ask(stream, on_read, whole=True)
+        self._ask(stream, on_read, "whole")
+
+    def read_left(self, stream: str, on_read: OnRead) -> None:
+        """The same; of a run that has ended and was shredded, what is left.
+
+        For those who ask something of a run, not for those who need what it said.
+        """
+        self._ask(stream, on_read, "left")
 
     def read_ends(self, stream: str, on_read: OnRead) -> None:
         """Read the first and the last fact of a stream: how a run began, and whether it ended.
 
         Of a run that went on as others: of the last one, whose id ``on_read`` is told.
         """
-        self._ask(stream, on_read, whole=False)
+        self._ask(stream, on_read, "ends")
 
-    def _ask(self, stream: str, on_read: OnRead, *, whole: bool) -> None:
+    def _ask(self, stream: str, on_read: OnRead, extent: Extent) -> None:
         if self._closed:
             return  # a timer rang late: the log may be closed, and the answer is of no use
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="agnt5-reader", daemon=True)
             self._thread.start()
-        self._requests.put((stream, on_read, whole))
+        self._requests.put((stream, on_read, extent))
 
     def close(self) -> None:
         """Serve what was asked, then end. What is asked later is not answered."""
@@ -86,16 +99,17 @@ class Reader:
     def _answer(self, wanted: list[_Request]) -> None:
         answers: list[tuple[OnRead, str, History | AGNT5Error]] = []
         try:
-            streams = [stream for stream, _, whole in wanted if whole]
+            streams = [stream for stream, _, extent in wanted if extent != "ends"]
             rows = self._log.read_many(streams) if streams else {}
-            ends = {stream: self._ends(stream) for stream, _, whole in wanted if not whole}
+            ends = {stream: self._ends(stream) for stream, _, extent in wanted if extent == "ends"}
         except Exception as error:  # noqa: BLE001 - this thread reads for every run: it must not die
             failure = _failure(error)
             answers = [(on_read, stream, failure) for stream, on_read, _ in wanted]
         else:
-            for stream, on_read, whole in wanted:
-                run_id, found = (stream, rows.get(stream, [])) if whole else ends[stream]
-                answers.append((on_read, run_id, self._decoded(found)))
+            for stream, on_read, extent in wanted:
+                is_ends = extent == "ends"
+                run_id, found = ends[stream] if is_ends else (stream, rows.get(stream, []))
+                answers.append((on_read, run_id, self._decoded(found, extent)))
         try:
             self._loop.call_soon_threadsafe(self._deliver, answers, context=self._context)
         except RuntimeError:
@@ -118,9 +132,13 @@ class Reader:
             stream = last_of_chain(self._log, stream)
 
     @staticmethod
-    def _decoded(rows: list[StoredFact]) -> History | AGNT5Error:
+    def _decoded(rows: list[StoredFact], extent: Extent) -> History | AGNT5Error:
         try:
             history = Recorded(decode_history(rows))
+        except ShreddedError as error:
+            if extent != "left" or rows[-1].topic not in _ENDS:
+                return error
+            history = Recorded(show_history(rows))
         except Exception as error:  # noqa: BLE001 - the same
             return _failure(error)
         history.size = sum([len(row.state) for row in rows])

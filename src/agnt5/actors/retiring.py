@@ -32,6 +32,11 @@ class Retired(Protocol):
         """Whether nothing is in motion: no letter, no append."""
         ...
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it is out of memory, or on its way."""
+        ...
+
     def leave(self) -> None:
         """Leave memory."""
         ...
@@ -65,7 +70,9 @@ class Retiring:
 
     def consider(self) -> None:
         """Leave, if everything has ended."""
-        if not self.is_on or self._look is not None or self._actor.has_attempts:
+        if not self.is_on or self._look is not None or self._actor.has_left:
+            return
+        if self._actor.has_attempts:
             return  # the report of an attempt is a letter, after which one looks again
         script = self._actor.script
         if self._actor.is_quiet and (script is None or not script.is_busy):

@@ -367,6 +367,11 @@ class RunActor(EventSourced):
         """Whether no letter lies in the box, and no append is on its way."""
         return self.stopped is None and self.is_idle and not self._in_flight
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it is out of memory, or on its way."""
+        return self._leaving or self.stopped is not None
+
     def leave(self) -> None:
         """Leave memory: the log has everything."""
         if self._leaving:

@@ -341,6 +341,7 @@ class Script:
         return self._outcomes.popleft() if self._outcomes else None
 
     def _hand(self, delivery: Delivery, at: int) -> None:
+        self.moves += 1  # it has yet to get through to a task that waits for several
         self.time = max(self.time, at)
         match delivery:
             case f.StepCompleted():

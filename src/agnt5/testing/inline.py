@@ -15,7 +15,7 @@ from agnt5.actors.executor import Attempt, Cancel, Result
 from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
 from agnt5.actors.ports import AttemptInfo, Handler
-from agnt5.actors.reader import OnRead, Reader
+from agnt5.actors.reader import Extent, OnRead, Reader
 from agnt5.actors.threads import Threads
 from agnt5.events.log import EventLog
 from agnt5.testing.faults import Dice
@@ -26,12 +26,12 @@ class InlineReader(Reader):
 
     def __init__(self, log: EventLog, context: Context) -> None:
         super().__init__(log, context)
-        self._asked: list[tuple[str, OnRead, bool]] = []
+        self._asked: list[tuple[str, OnRead, Extent]] = []
 
-    def _ask(self, stream: str, on_read: OnRead, *, whole: bool) -> None:
+    def _ask(self, stream: str, on_read: OnRead, extent: Extent) -> None:
         if not self._asked:
             self._loop.call_soon(self._read, context=self._context)
-        self._asked.append((stream, on_read, whole))
+        self._asked.append((stream, on_read, extent))
 
     def _read(self) -> None:
         asked, self._asked = self._asked, []
