@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -346,7 +347,7 @@ def bulk(
 
     No program may have the store open, but for a dry run. A rerun needs the code: --app.
 
-    Exit codes: 0 done to all, 1 some refused.
+    Exit codes: 0 done to all, 1 some refused, or would.
     """
     if yes and dry_run:
         raise click.UsageError("give --yes or --dry-run, not both")
@@ -364,10 +365,13 @@ def bulk(
         )
 
     report = operate(store, ask) if yes else look(store, ask)
-    lines = [str(report)]
+    lines = [str(replace(report, next=None))]
     if not yes:
-        lines += [f"  {each.run_id} ({each.status})" for each in report.items]
+        would = [each for each in report.items if each.result == "would"]
+        lines += [f"  {each.run_id} ({each.status})" for each in would]
         lines.append("nothing was done: add --yes")
+    if report.next is not None:
+        lines.append(f"There are more: --before {report.next} goes on.")
     told = {
         "action": report.action,
         "dry_run": report.dry_run,
