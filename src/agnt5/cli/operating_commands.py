@@ -365,18 +365,22 @@ def bulk(
         )
 
     report = operate(store, ask) if yes else look(store, ask)
-    lines = [str(replace(report, next=None))]
-    if not yes:
-        would = [each for each in report.items if each.result == "would"]
-        lines += [f"  {each.run_id} ({each.status})" for each in would]
-        lines.append("nothing was done: add --yes")
-    if report.next is not None:
-        lines.append(f"There are more: --before {report.next} goes on.")
     told = {
         "action": report.action,
         "dry_run": report.dry_run,
         "items": [{name: getattr(each, name) for name in each.__slots__} for each in report.items],
         "next": report.next,
     }
-    _tell(as_json, told, "\n".join(lines))
+    _tell(as_json, told, _of_many(report))
     return 1 if report.failed else 0
+
+
+def _of_many(report: BulkReport) -> str:
+    lines = [str(replace(report, next=None))]
+    if report.dry_run:
+        would = [each for each in report.items if each.result == "would"]
+        lines += [f"  {each.run_id} ({each.status})" for each in would]
+        lines.append("nothing was done: add --yes")
+    if report.next is not None:
+        lines.append(f"There are more: --before {report.next} goes on.")
+    return "\n".join(lines)
