@@ -59,7 +59,8 @@ class TimeTravel:
         awaited = [child.child_run_id for key, child in state.children.items() if key in state.open]
         known = await self._runs.look(self._statuses, awaited)
         bus = self._runs.bus
-        around = Circumstances(bus.clock.now(), bus.place_of(run_id), known, bus.executes)
+        place, turns = bus.place_of(run_id), bus.turns_of(run_id)
+        around = Circumstances(bus.clock.now(), place, known, turns, bus.executes)
         return explain(annals, around)
 
     async def _read(self, run_id: str) -> list[StoredFact]:
