@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from agnt5.wording import counted
+
 Action = Literal["cancel", "pause", "resume", "retry", "rerun", "fork"]
 ACTIONS: tuple[Action, ...] = ("cancel", "pause", "resume", "retry", "rerun", "fork")
 LIMIT = 1000
@@ -18,8 +20,8 @@ class BulkItem:
     Attributes:
         run_id: The run.
         status: Its status when it was looked at.
-        result: ``"would"`` in a dry run; ``"done"``; or ``"failed"``, which stopped none of the
-            others.
+        result: ``"would"`` in a dry run; ``"done"``; or ``"failed"``, when it was refused or, in a
+            dry run, would be. That stops none of the others.
         new_run_id: The run that was begun, by a retry, a rerun or a fork.
         error: Why it failed.
     """
@@ -55,15 +57,19 @@ class BulkReport:
 
     @property
     def failed(self) -> tuple[BulkItem, ...]:
-        """Those of which it was refused, each with its error."""
+        """Those that refused, each with its error; in a dry run, those that would."""
         return tuple(each for each in self.items if each.result == "failed")
 
     def __str__(self) -> str:
         """A headline, and a line for each failure."""
+        failed = len(self.failed)
         if self.dry_run:
-            lines = [f"{self.action} would be done to {len(self.items)} runs"]
+            refused = f", and refused by {failed}" if failed else ""
+            would = counted(len(self.items) - failed, "run")
+            told = f"{self.action} would be done to {would}{refused}"
         else:
-            lines = [f"{self.action}: done to {len(self.done)} runs, failed for {len(self.failed)}"]
+            told = f"{self.action}: done to {counted(len(self.done), 'run')}, failed for {failed}"
+        lines = [told]
         lines += [f"  {each.run_id}: {each.error}" for each in self.failed]
         if self.next is not None:
             lines.append(f"  there are more: go on with before={self.next!r}")

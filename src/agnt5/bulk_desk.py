@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agnt5.bulk import ACTIONS, LIMIT, MOST, Action, BulkItem, BulkReport
-from agnt5.events.index import RunRow
+from agnt5.events.index import FINISHED, RunRow
 from agnt5.exceptions import (
     AGNT5Error,
     InvalidInputError,
@@ -14,7 +14,7 @@ from agnt5.exceptions import (
 from agnt5.names import check_word
 from agnt5.operator_desk import Changes, Operating
 from agnt5.privacy_errors import ShreddedError
-from agnt5.run_lists import RunFilter, first_rows
+from agnt5.run_lists import RunFilter, check_stands_still, first_rows
 from agnt5.runs import Runs
 
 _PAGE = 200
@@ -42,7 +42,7 @@ class Bulk:
         before: str | None = None,
         dry_run: bool = True,
     ) -> BulkReport:
-        """Do it, or only say to whom it would be done."""
+        """Do it, or only say to whom it would be done, and who would refuse."""
         _check(action, at, limit)
         wanted.check()
         check_word(reason, "reason")
@@ -52,20 +52,20 @@ class Bulk:
             size = min(_PAGE, limit - len(items))
             log = self._runs.bus.log
             rows = await self._runs.look(first_rows, log, wanted, size, before)
-            if dry_run:
-                items += [BulkItem(row.run_id, row.status, "would") for row in rows]
-            else:
-                items += [await self._do(action, row, at, reason) for row in rows]
+            items += [await self._do(action, row, at, reason, dry_run=dry_run) for row in rows]
             if len(rows) < size:
                 return BulkReport(action, dry_run, tuple(items))
             before = rows[-1].run_id
         return BulkReport(action, dry_run, tuple(items), before)
 
     async def _do(
-        self, action: Action, row: RunRow, at: int | None, reason: str | None
+        self, action: Action, row: RunRow, at: int | None, reason: str | None, *, dry_run: bool
     ) -> BulkItem:
         run_id = row.run_id
         try:
+            if dry_run:
+                await self._foresee(action, run_id, at)
+                return BulkItem(run_id, row.status, "would")
             new_run_id = await self._ask(action, run_id, at, reason)
         except AGNT5Error as error:
             if isinstance(error, _OF_ALL) and not isinstance(error, _OF_ONE):
@@ -90,6 +90,25 @@ class Bulk:
             case "fork":
                 return (await self._one.fork(run_id, at, Changes(reason=reason))).run_id
         return None
+
+    async def _foresee(self, action: Action, run_id: str, at: int | None) -> None:
+        """Refuse what would be refused now; nothing is written."""
+        match action:
+            case "cancel":
+                pass  # one that has ended stays as it is
+            case "pause":
+                row = await self._runs.live_row(run_id)
+                if row.status in FINISHED:
+                    msg = f"run {run_id!r} has ended ({row.status}): there is nothing to pause"
+                    raise InvalidInputError(msg)
+            case "resume":
+                check_stands_still(await self._runs.live_row(run_id), run_id)
+            case "retry":
+                await self._one.new_retry(run_id)
+            case "rerun":
+                await self._one.new_rerun(run_id)
+            case "fork":
+                await self._one.new_fork(run_id, at)
 
 
 def _check(action: str, at: int | None, limit: int) -> None:

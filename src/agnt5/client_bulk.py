@@ -28,8 +28,8 @@ class ClientBulk(BlockingClient):
         """Do one thing to every run that the filters leave, the newest first.
 
         Nothing happens unless ``dry_run`` is False: the report says to which runs it would be
-        done. Each run is done by itself; one that is refused is in the report, and stops none of
-        the others.
+        done, and which would refuse now. Each run is done by itself; one that is refused is in the
+        report, and stops none of the others.
 
         Args:
             action: ``"cancel"``, ``"pause"``, ``"resume"``, ``"retry"``, ``"rerun"`` or ``"fork"``.
@@ -53,7 +53,7 @@ class ClientBulk(BlockingClient):
         >>> with Client(store="memory://") as client:
         ...     first = client.run("greet", {"name": "Ada"}, user_id="u1")
         ...     print(client.bulk("rerun", user_id="u1"))
-        rerun would be done to 1 runs
+        rerun would be done to 1 run
         """
         from agnt5.run_lists import RunFilter  # noqa: PLC0415 - a start need not pay for it
 

@@ -19,7 +19,7 @@ from agnt5.events.vocabulary import kinds_of, public_events
 from agnt5.exceptions import InvalidInputError, RuntimeClosedError
 from agnt5.names import check_word
 from agnt5.responses import Event
-from agnt5.run_lists import check_status
+from agnt5.run_lists import check_kind, check_status
 from agnt5.runs import Runs
 
 _FIRST_PAGE, _LARGEST_PAGE = 64, 2048
@@ -277,6 +277,7 @@ def _query(filters: EventFilters) -> EventQuery:
     for name in _WORDS:
         check_word(given.get(name), name)
     check_status(given.get("status"))
+    check_kind(given.get("kind"))
     query = EventQuery(
         component=given.get("component"),
         kind=given.get("kind"),

@@ -13,6 +13,7 @@ from agnt5.events.run.annals import Call, annals_of
 from agnt5.events.run.forking import Fork, TimedFacts
 from agnt5.replay_reports import ReplayReport
 from agnt5.snapshot_parts import View
+from agnt5.wording import counted
 
 CallKind = Literal["step", "timer", "signal", "question", "child"]
 Fate = Literal["again", "anew", "goes on"]
@@ -104,7 +105,7 @@ class ForkPreview(View):
         """A headline, then a line for each thing that is to be done."""
         run = f"run {self.origin} ({self.kind} {self.component!r})"
         where = f"event {self.at} of {self.events}"
-        lines = [f"a fork of {run} at {where} keeps {len(self.kept)} outcomes"]
+        lines = [f"a fork of {run} at {where} keeps {counted(len(self.kept), 'outcome')}"]
         lines += [f"  {each}" for each in self.redo]
         if self.cleanup:
             lines.append(f"  forgets what the origin did to clean up: {', '.join(self.cleanup)}")

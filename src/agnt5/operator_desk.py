@@ -104,6 +104,10 @@ class Operating:
 
     async def rerun(self, run_id: str, changes: Changes = NO_CHANGES) -> SubmitResponse:
         """Start a run of the same component, with the same input or another."""
+        return await self._runs.submit(await self.new_rerun(run_id, changes))
+
+    async def new_rerun(self, run_id: str, changes: Changes = NO_CHANGES) -> NewRun:
+        """What :meth:`rerun` would start, checked; nothing is written."""
         check_text(changes.version, "version", _LONGEST_LABEL)
         queued = _queued(await self._history(run_id))
         given = changes.input_data
@@ -114,29 +118,33 @@ class Operating:
         if isinstance(given, Mapping):
             component.check_input(given)
         metadata: Any = decode(queued.metadata or {}, where=f"metadata of run {run_id}")
-        return await self._runs.submit(
-            NewRun(
-                queued.component,
-                given,
-                queued.kind,
-                changes.run_id,
-                session_id=queued.session_id,
-                user_id=queued.user_id,
-                metadata=metadata,
-                queue=queued.queue,
-                priority=queued.priority,
-                version=changes.version,
-                origin={"type": "rerun", "run_id": run_id},
-            )
+        return NewRun(
+            queued.component,
+            given,
+            queued.kind,
+            changes.run_id,
+            session_id=queued.session_id,
+            user_id=queued.user_id,
+            metadata=metadata,
+            queue=queued.queue,
+            priority=queued.priority,
+            version=changes.version,
+            origin={"type": "rerun", "run_id": run_id},
         )
 
     async def fork(
         self, run_id: str, at: int | None = None, changes: Changes = NO_CHANGES
     ) -> SubmitResponse:
         """Copy the first events of a run into a new one, which goes on from there."""
+        return await self._begin(await self.new_fork(run_id, at, changes))
+
+    async def new_fork(
+        self, run_id: str, at: int | None = None, changes: Changes = NO_CHANGES
+    ) -> Fork:
+        """What :meth:`fork` would begin with; nothing is written."""
         history = await self._history(run_id)
         point = RetryPoint(len(history) if at is None else at)
-        return await self._begin(await self._fork(run_id, history, point, changes))
+        return await self._fork(run_id, history, point, changes)
 
     async def preview_fork(
         self, run_id: str, at: int | None = None, changes: Changes = NO_CHANGES
@@ -150,6 +158,12 @@ class Operating:
         self, run_id: str, changes: Changes = NO_CHANGES, *, after_cleanup: bool = False
     ) -> SubmitResponse:
         """Fork a run that has failed, just before its failure."""
+        return await self._begin(await self.new_retry(run_id, changes, after_cleanup=after_cleanup))
+
+    async def new_retry(
+        self, run_id: str, changes: Changes = NO_CHANGES, *, after_cleanup: bool = False
+    ) -> Fork:
+        """What :meth:`retry` would begin with; nothing is written."""
         history = await self._history(run_id)
         point = retry_point(run_id, history)
         if point.cleanup and not after_cleanup:
@@ -160,7 +174,7 @@ class Operating:
                 " at an event of your choice, or say after_cleanup=True"
             )
             raise InvalidInputError(msg)
-        return await self._begin(await self._fork(run_id, history, point, changes))
+        return await self._fork(run_id, history, point, changes)
 
     async def preview_retry(self, run_id: str, changes: Changes = NO_CHANGES) -> ForkPreview:
         """What :meth:`retry` would do; nothing is written."""

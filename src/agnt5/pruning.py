@@ -18,6 +18,7 @@ from agnt5.events.log import EventLog
 from agnt5.exceptions import StoreCorruptError
 from agnt5.histories import read_histories, write_histories
 from agnt5.retention import Batch, Place, Planner
+from agnt5.wording import counted
 
 _LONGEST_NAME = 60
 
@@ -49,7 +50,8 @@ class Pruned:
     def __str__(self) -> str:
         """One sentence, and a line for each file."""
         done = "would be deleted" if self.dry_run else "deleted"
-        text = f"{self.runs} runs with {self.events} events ({self.size} bytes) {done}"
+        what = f"{counted(self.runs, 'run')} with {counted(self.events, 'event')}"
+        text = f"{what} ({self.size} bytes) {done}"
         kept = ", ".join(f"{number} {reason}" for reason, number in sorted(self.kept.items()))
         lines = [f"{text}; kept: {kept}" if kept else text, *self.files]
         return "\n".join(lines)

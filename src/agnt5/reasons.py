@@ -66,6 +66,8 @@ class Circumstances:
     """Its place in the line in which it stands, counted from 1, and how many stand there."""
     children: Mapping[str, str] = field(default_factory=dict)
     """The status of runs that it has started, by their id."""
+    turns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By the key of a step whose attempt waits for its function: its place, and how many wait."""
     executes: bool = True
     """Whether it is executed here. An onlooker does not know whether a program executes it now."""
     owner: Ownership | None = None
@@ -151,6 +153,12 @@ def _step(op: Operation, call: Call, annals: Annals, around: Circumstances) -> t
         if not around.executes:
             begins = "it begins" if around.is_left_alone else "it is under way, or begins,"
             wakes = f"{begins} {while_executed(around)}"
+        elif op.key in around.turns:
+            number, waiting = around.turns[op.key]
+            wakes = (
+                f"it is number {number} of {waiting} that wait for their turn, and begins by itself"
+                f" when the limits of its function allow one more"
+            )
     if op.deadline is not None:
         wakes += f"; the step must have ended by {_time(when(op.deadline))}"
     return what, wakes

@@ -8,13 +8,14 @@ from datetime import datetime
 from itertools import islice
 from typing import TypedDict
 
-from agnt5.events.index import RunRow
+from agnt5.events.index import PAUSED, RunRow
 from agnt5.events.log import EventLog
 from agnt5.events.projections import STATUSES
 from agnt5.exceptions import InvalidInputError
 from agnt5.names import check_word
 
 _PAGE = 500
+KINDS = ("function", "workflow")
 
 
 def check_status(status: str | None) -> None:
@@ -26,6 +27,31 @@ def check_status(status: str | None) -> None:
     if status is not None and status not in STATUSES:
         known = ", ".join(STATUSES)
         raise InvalidInputError(f"no run has the status {status!r}: it is one of {known}")
+
+
+def check_kind(kind: str | None) -> None:
+    """Refuse a kind that no run has.
+
+    Raises:
+        InvalidInputError: With those that there are.
+    """
+    if kind is not None and kind not in KINDS:
+        raise InvalidInputError(f"no run is of the kind {kind!r}: it is one of {', '.join(KINDS)}")
+
+
+def check_stands_still(row: RunRow, run_id: str) -> None:
+    """Refuse to resume what is neither paused nor suspended.
+
+    Args:
+        row: Of the run that would go on.
+        run_id: As the caller named it; the row may be of the last run of its chain.
+
+    Raises:
+        InvalidInputError: With how the run stands.
+    """
+    if row.status not in {PAUSED, "suspended"}:
+        msg = f"run {run_id!r} is {row.status}, neither paused nor suspended: there is nothing to"
+        raise InvalidInputError(f"{msg} resume")
 
 
 class RunFilters(TypedDict, total=False):
@@ -76,6 +102,7 @@ class RunFilter:
         for name in ("status", "component", "parent_run_id", "kind", "session_id", "user_id"):
             check_word(getattr(self, name), name)
         check_status(self.status)
+        check_kind(self.kind)
         for name in ("since", "until"):
             time = getattr(self, name)
             if time is not None and (not isinstance(time, datetime) or time.tzinfo is None):

@@ -45,7 +45,7 @@ from agnt5.responses import (
     StatusResponse,
     SubmitResponse,
 )
-from agnt5.run_lists import RunFilter, first_rows
+from agnt5.run_lists import RunFilter, check_stands_still, first_rows
 from agnt5.telemetry.current import calling
 from agnt5.waiters import Waiters
 
@@ -207,15 +207,10 @@ class Runs:
     async def unsuspend(self, run_id: str) -> None:
         """Let a paused run go on, or try a suspended one again with the code that is here now."""
         row = await self.live_row(run_id)
+        check_stands_still(row, run_id)
         if row.status == PAUSED:
             await self.command(row.run_id, c.ResumeRun(""))
             return
-        if row.status != "suspended":
-            msg = (
-                f"run {run_id!r} is {row.status}, neither paused nor suspended: there is nothing to"
-                " resume"
-            )
-            raise InvalidInputError(msg)
         await self._asked(lambda reply: self.bus.resume(row.run_id, reply))
 
     # How.

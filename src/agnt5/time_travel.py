@@ -61,7 +61,8 @@ class TimeTravel:
         known = await self._runs.look(self._statuses, awaited)
         bus = self._runs.bus
         owner = None if bus.executes else await self._runs.look(_other_owner, bus.log)
-        around = Circumstances(bus.clock.now(), bus.place_of(run_id), known, bus.executes, owner)
+        place, turns = bus.place_of(run_id), bus.turns_of(run_id)
+        around = Circumstances(bus.clock.now(), place, known, turns, bus.executes, owner)
         return explain(annals, around)
 
     async def _read(self, run_id: str) -> list[StoredFact]:

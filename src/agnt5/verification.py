@@ -42,6 +42,8 @@ from agnt5.privacy_errors import EncryptionKeyError
 
 MAX_FINDINGS: Final = 1000
 """Findings that are told; more are counted."""
+MAX_HARMLESS: Final = 20
+"""The same, of each kind that is harmless: they must not hide what is not."""
 
 _REBUILD = "The log is the truth: agnt5 rebuild-index builds the index again."
 _RESTORE = (
@@ -125,7 +127,8 @@ class Verification:
         others: How many streams of entities and schedules.
         events: How many events of all of them.
         keys: How many keys of the index.
-        findings: What does not hold; at most ``MAX_FINDINGS``.
+        findings: What does not hold; at most ``MAX_FINDINGS``, and ``MAX_HARMLESS`` of what is
+            harmless of each kind.
         counts: How much does not hold, by kind, without a limit.
         chain: What the hash chain says; None if that was not asked for.
     """
@@ -237,7 +240,8 @@ def verify_view(
             if finding.kind == "sealed" and needs_keys:
                 raise EncryptionKeyError(finding.what, run_id=finding.run_id or "")
             told.counts[finding.kind] += 1
-            if len(told.findings) < MAX_FINDINGS:
+            most = MAX_HARMLESS if finding.is_harmless else MAX_FINDINGS
+            if told.counts[finding.kind] <= most and len(told.findings) < MAX_FINDINGS:
                 told.findings.append(finding)
     except StoreCorruptError as error:
         told.counts["file"] += 1

@@ -62,9 +62,45 @@ async def test_one_that_refuses_is_told_and_stops_none(store):
         assert [each.run_id for each in report.items] == [bad.run_id, good]
         assert [each.result for each in report.items] == ["done", "failed"]
         assert "not ended" in report.failed[0].error
-        assert "done to 1 runs, failed for 1" in str(report)
+        assert "done to 1 run, failed for 1" in str(report)
         await client.signal(report.done[0].new_run_id, "go", "on")
         assert (await client.wait_for_result(report.done[0].new_run_id, 10)).output == "on"
+
+
+async def test_a_dry_run_says_who_would_refuse(store):
+    """Each action, of a run that waits, one that has failed and one that stands still."""
+    async with Runtime(store) as runtime:
+        client = AsyncClient(runtime=runtime)
+        for run_id in ("c", "b"):
+            await client.submit("waits", {}, "workflow", run_id=run_id)
+        await client.run("waits", {"fails": True}, "workflow", run_id="a")
+        await client.pause("b")
+        there = await client.count_events()
+        forked = [len((await client.history(run_id)).events) for run_id in "cba"]
+        for action, further, willing in (
+            ("cancel", {}, "cba"),
+            ("pause", {}, "cb"),
+            ("resume", {}, "b"),
+            ("retry", {}, "a"),
+            ("rerun", {}, "cba"),
+            ("fork", {}, "cba"),
+            (
+                "fork",
+                {"at": max(forked)},
+                [r for r, n in zip("cba", forked, strict=True) if n == max(forked)],
+            ),
+        ):
+            report = await client.bulk(action, **further)
+            would = [each.run_id for each in report.items if each.result == "would"]
+            assert (action, would) == (action, list(willing))
+            assert [each.run_id for each in report.failed] == [r for r in "cba" if r not in would]
+            assert all(each.error for each in report.failed)
+            assert report.done == ()
+        assert await client.count_events() == there
+        told = str(await client.bulk("pause"))
+        assert told.startswith("pause would be done to 2 runs, and refused by 1\n  a: run 'a' has")
+        real = await client.bulk("pause", dry_run=False)
+        assert [each.error for each in real.failed] == [told.partition("  a: ")[2]]
 
 
 async def test_one_that_cannot_be_read_stops_none(file_store):

@@ -67,6 +67,15 @@ class TestEachKindOfWait:
             " 1970-01-01 00:01:01 UTC"
         )
 
+    def test_a_step_that_waits_for_its_function(self):
+        around = Circumstances(LATER, turns={":a#0": (2, 3)})
+        wait = only(step(":a#0"), around=around)
+        assert (wait.kind, wait.what) == ("step", "attempt 1 of 3 of step ':a#0'")
+        assert wait.wakes == (
+            "it is number 2 of 3 that wait for their turn, and begins by itself when the limits of"
+            " its function allow one more"
+        )
+
     def test_a_retry(self):
         wait = only(step(":a#0", deadline=LATER + 1), backoff(":a#0", retry_at=LATER))
         assert (wait.kind, wait.since, wait.until) == ("retry", moment(T0 + 3), moment(LATER))

@@ -285,6 +285,7 @@ async def test_a_run_in_memory_only_is_not_part_of_a_durable_log(file_store):
         ({"run_id": 7}, "run_id is a text"),
         ({"run_id": ["a", 7]}, "not one with 7"),
         ({"component": 7}, "component"),
+        ({"kind": "flow"}, "one of function, workflow"),
         ({"topics": "StepDone"}, "'StepDone'"),
         ({"topics": "EntitySnapshot"}, "'EntitySnapshot'"),
         ({"since": datetime(2020, 1, 1)}, "time zone"),

@@ -301,7 +301,7 @@ async def test_an_export_of_an_encrypted_store_needs_a_word(file_store, tmp_path
         counts = await client.export_runs(rest, payloads="plain")
         assert (counts.runs, counts.shredded) == (1, ("a1",))
         assert [history.run_id for history in read_histories(io.BytesIO(rest.getvalue()))] == ["b1"]
-    with pytest.raises(InvalidInputError, match=r"line 2.*'a1'.*encrypted.*without keys"):
+    with pytest.raises(InvalidInputError, match=r"line 2.*'a1'.*encrypted.*no key at hand"):
         read_histories(io.BytesIO(sealed.getvalue()))
     # Without keys it is written as it lies.
     outside = io.BytesIO()
@@ -347,6 +347,7 @@ async def test_without_the_chain_a_report_says_that_there_is_none(file_store):
     async with Runtime(file_store):
         report = await AsyncClient().verify_chain()
         assert (report.begun_at, report.ok, report.problems) == (None, False, ())
+        assert str(report) == "NOT WHOLE: there is no chain; Runtime(chain=...) begins one"
 
 
 def test_blocking_clients_have_the_same(file_store, caplog):

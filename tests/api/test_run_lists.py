@@ -85,7 +85,14 @@ def test_a_list_is_a_filter_over_all_rows(known, wanted, limit, place, page):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kind": ""}, {"user_id": 1}, {"since": "today"}, {"until": datetime(2026, 1, 1)}]
+    "wrong",
+    [
+        {"kind": ""},
+        {"kind": "flow"},
+        {"user_id": 1},
+        {"since": "today"},
+        {"until": datetime(2026, 1, 1)},
+    ],
 )
 async def test_what_cannot_be_meant_is_refused(store, wrong, tmp_path):
     async with Runtime(store) as runtime:

@@ -166,6 +166,33 @@ async def test_a_place_in_a_queue():
         assert "number" not in told[runs[0]]
 
 
+async def test_a_turn_at_a_function():
+    """Of two steps of a function that takes one at a time, the second one says so."""
+    entered = asyncio.Event()
+
+    @function(concurrency=1)
+    async def narrow() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    @workflow
+    async def both(ctx: WorkflowContext) -> None:
+        await ctx.gather(one=ctx.step(narrow), two=ctx.step(narrow))
+
+    async with Runtime(store="memory://", grace=0) as runtime:
+        client = AsyncClient(runtime=runtime)
+        run_id = (await client.submit("both", component_type="workflow")).run_id
+        await asyncio.wait_for(entered.wait(), 10)
+        async with asyncio.timeout(10):
+            while len(waits := (await client.explain(run_id)).waits) < 2:
+                await asyncio.sleep(0)
+        first, second = waits
+        assert first.wakes.startswith("it is under way")
+        assert second.wakes.startswith("it is number 1 of 1 that wait for their turn")
+        await client.cancel(run_id)
+        assert (await client.wait_for_result(run_id, 10)).status == "cancelled"
+
+
 async def test_a_child_says_why():
     order()
 

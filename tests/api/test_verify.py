@@ -474,6 +474,24 @@ def test_there_are_at_most_so_many_findings(healthy, tmp_path, monkeypatch):
     assert f"and {found.runs - 3} more" in str(found)
 
 
+def test_what_is_harmless_does_not_hide_what_is_not(healthy, tmp_path, monkeypatch):
+    """A few of a kind are told. The others are counted, and what was damaged is told as ever."""
+
+    class Notes(Check):
+        def stream(self, stream):
+            yield Finding("parent", "it is not here", stream.name)
+            yield Finding("row", "it is wrong", stream.name)
+
+    monkeypatch.setattr("agnt5.store_checks.CHECKS", [Notes])
+    monkeypatch.setattr("agnt5.verification.MAX_HARMLESS", 2)
+    found = looked_at(healthy)
+    kinds = [each.kind for each in found.findings]
+    streams = found.runs + found.others
+    assert (kinds.count("parent"), kinds.count("row")) == (2, streams)
+    assert found.counts == {"parent": streams, "row": streams}
+    assert f"and {streams - 2} more" in str(found)
+
+
 def test_a_check_of_ones_own(healthy):
     class Shouts(Check):
         def stream(self, stream):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,7 +153,15 @@ def test_show_tells_the_steps_of_a_run(path, says):
     assert ":pay#0  completed  1" in page
     assert "user ann  session s-ann" in page
     assert "an answer to 'ok?'" in page
+    assert "question" not in page
     assert says("show", "other", "--json")["steps"][0]["key"] == ":pay#0"
+
+
+def test_show_tells_what_people_said_and_the_children(path, says):
+    (told,) = [line for line in says("show", "run-3").splitlines() if line.startswith("question ")]
+    assert re.fullmatch(r'question ".* answered "reject" by ann at \S+ \S+: ".*', told)
+    (child,) = [line for line in says("show", "run-5").splitlines() if line.startswith("child ")]
+    assert re.fullmatch(r"child run-5\.\w+ \(workflow order\): completed", child)
 
 
 def test_events_are_those_of_the_client(path, says):

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -60,6 +61,8 @@ def test_the_script_is_the_module(tmp_path):
         (["--nonsense"], "agnt5: no such option"),
         (["check", "--format", "xml"], "See: agnt5 check --help"),
         (["rebuild-index", "a", "b"], "agnt5: got unexpected extra argument"),
+        (["rebuild-index", "a", "--store", "b"], "agnt5: the store is given twice"),
+        (["completion", "--jsn"], "mean '--json'? See: agnt5 completion --help"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(arguments, says, capsys):
@@ -123,6 +126,25 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
     assert not done.stderr
 
 
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["check"], ["check", "--json"], ["completion", "bash"]])
+def test_a_full_disk_behind_the_output_is_no_bug_of_agnt5(tmp_path, arguments):
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agnt5", *arguments],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "agnt5: the output cannot be written: No space left on device\n"
+
+
 def test_a_reader_of_text_that_leaves_is_no_error(monkeypatch):
     class Pipe(io.StringIO):
         def write(self, text):
@@ -169,7 +191,12 @@ def test_rebuild_index_works_with_the_extra_and_without(tmp_path, hidden):
     assert done.returncode == 3
     assert done.stderr.startswith("agnt5: DURABILITY_UNAVAILABLE: ")
     assert len(done.stderr.splitlines()) == 1
+    done = agnt5("rebuild-index", "--store", f"{tmp_path}/a.db", cwd=tmp_path, without=hidden)
+    assert done.stdout == f"{address}: the index of 0 runs was built again\n"
     assert agnt5("rebuild-index", "mysql://x", cwd=tmp_path, without=hidden).returncode == 2
+    done = agnt5("rebuild-index", cwd=tmp_path, without=hidden, AGNT5_STORE="a.db")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(" For the file a.db: sqlite:///a.db.\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

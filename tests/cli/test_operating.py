@@ -96,7 +96,7 @@ def test_what_if_says_whether_code_fits(path, says, app):
 
 def test_many_runs_at_once_are_a_dry_run_unless_one_says_yes(path, says, fails):
     dry = says("bulk", "cancel", "--user", "bob", "--status", "awaiting_user_input")
-    assert "cancel would be done to 1 runs" in dry
+    assert "cancel would be done to 1 run" in dry
     assert "nothing was done" in dry
     assert says("state", "run-4", "--json")["status"] == "awaiting_user_input"
     told = says("bulk", "pause", "--status", "awaiting_user_input", "--yes", "--json")
@@ -104,6 +104,9 @@ def test_many_runs_at_once_are_a_dry_run_unless_one_says_yes(path, says, fails):
         ("run-4", "done"),
         ("run-22", "done"),
     ]
+    assert "nothing to pause" in says("bulk", "pause", "--user", "ann", status=1)
+    first = says("bulk", "cancel", "--limit", "1")
+    assert first.splitlines()[-1] == f"There are more: --before {first.split()[7]} goes on."
     refused = says("bulk", "pause", "--user", "ann", "--yes", status=1)
     assert "nothing to pause" in refused
     assert "not both" in fails("bulk", "pause", "--yes", "--dry-run", status=2)

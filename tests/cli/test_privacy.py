@@ -95,7 +95,7 @@ def test_a_person_is_forgotten_once_it_is_meant(folder):
     assert "Anna" not in told
     assert "0 data keys" in says(folder, "shred", "anna", "--yes").stdout
     out = says(folder, "export", "runs.jsonl", "--payloads", "plain")
-    assert "1 runs" in out.stdout
+    assert "1 run with" in out.stdout
     assert "1 that were shredded were left out" in out.stderr
 
 

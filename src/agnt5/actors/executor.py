@@ -173,6 +173,15 @@ class Executor(Actor[Attempt | Cancel]):
         """How many attempts there are, by state."""
         return {"running": len(self._running), "waiting": len(self._waiting)}
 
+    def turns_of(self, run_id: str) -> dict[str, tuple[int, int]]:
+        """By key, the place in line of each attempt of a run that waits; and how many wait."""
+        waiting = [attempt.info for attempt in self._waiting]
+        return {
+            info.key: (number, len(waiting))
+            for number, info in enumerate(waiting, 1)
+            if info.run_id == run_id
+        }
+
     async def close(self) -> None:
         """Cancel what runs and wait for it. Cancelled attempts report nothing: they are owed."""
         self._waiting.clear()

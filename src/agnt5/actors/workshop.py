@@ -82,6 +82,13 @@ class Workshop(ABC):
         """Whether attempts run or wait."""
         return any(executor.is_busy for executor in (*self.executors.values(), *self._replaced))
 
+    def turns_of(self, run_id: str) -> dict[str, tuple[int, int]]:
+        """By key, the place in the line of its function of each attempt of a run that waits."""
+        found: dict[str, tuple[int, int]] = {}
+        for executor in (*self.executors.values(), *self._replaced):
+            found |= executor.turns_of(run_id)
+        return found
+
     def tell_closing(self) -> None:
         """The house closes: an attempt that cannot use it any more is owed."""
         for executor in (*self.executors.values(), *self._replaced):

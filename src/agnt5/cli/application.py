@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -16,6 +17,8 @@ from agnt5.cli.commands import COMMANDS
 from agnt5.cli.exits import CommandError, Exit
 from agnt5.cli.harmless import harmless
 from agnt5.exceptions import AGNT5Error, ConfigurationError, InvalidInputError, StoreError
+
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class _ReaderGoneError(Exception):
@@ -109,7 +112,8 @@ def run(arguments: Sequence[str], group: click.Command = agnt5) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "agnt5"
         text = error.format_message().rstrip(".")
-        return _say(f"{text[:1].lower()}{text[1:]}. See: {command} --help", Exit.USAGE)
+        stop = "" if text.endswith("?") else "."
+        return _say(f"{text[:1].lower()}{text[1:]}{stop} See: {command} --help", Exit.USAGE)
     except click.ClickException as error:
         return _say(error.format_message(), Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
@@ -133,6 +137,9 @@ def _explained(error: Exception) -> int:
             return _say(f"{error.code}: {error}", Exit.USAGE)
         case AGNT5Error():
             return _say(f"{error.code}: {error}", Exit.FOUND)
+        case OSError(errno=int(), filename=None) if error.errno in _NO_PLACE:
+            # What is written in vain has no name: it is the output, which a shell has sent there.
+            return _output_is_lost(error)
         case _:
             return _say(
                 f"a bug of agnt5: {type(error).__name__}: {error}\nRun it again with"
@@ -146,8 +153,18 @@ def _say(message: str, status: int) -> int:
     return status
 
 
+def _output_is_lost(error: OSError) -> int:
+    """Say that what was printed did not arrive, as where the disk behind ``> file`` is full."""
+    _leave_output()
+    return _say(f"the output cannot be written: {error.strerror}", Exit.USAGE)
+
+
 def _reader_is_gone() -> int:
     """End quietly when whoever read the output has left, as after ``| head``."""
-    # Python flushes on its way out and would complain about the same pipe.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _leave_output()
     return Exit.OK
+
+
+def _leave_output() -> None:
+    # Python flushes on its way out and would complain about the same thing.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -346,7 +347,7 @@ def bulk(
 
     No program may have the store open, but for a dry run. A rerun needs the code: --app.
 
-    Exit codes: 0 done to all, 1 some refused.
+    Exit codes: 0 done to all, 1 some refused, or would.
     """
     if yes and dry_run:
         raise click.UsageError("give --yes or --dry-run, not both")
@@ -364,15 +365,22 @@ def bulk(
         )
 
     report = operate(store, ask) if yes else look(store, ask)
-    lines = [str(report)]
-    if not yes:
-        lines += [f"  {each.run_id} ({each.status})" for each in report.items]
-        lines.append("nothing was done: add --yes")
     told = {
         "action": report.action,
         "dry_run": report.dry_run,
         "items": [{name: getattr(each, name) for name in each.__slots__} for each in report.items],
         "next": report.next,
     }
-    _tell(as_json, told, "\n".join(lines))
+    _tell(as_json, told, _of_many(report))
     return 1 if report.failed else 0
+
+
+def _of_many(report: BulkReport) -> str:
+    lines = [str(replace(report, next=None))]
+    if report.dry_run:
+        would = [each for each in report.items if each.result == "would"]
+        lines += [f"  {each.run_id} ({each.status})" for each in would]
+        lines.append("nothing was done: add --yes")
+    if report.next is not None:
+        lines.append(f"There are more: --before {report.next} goes on.")
+    return "\n".join(lines)

@@ -19,11 +19,14 @@ def run_plainly(arguments: Sequence[str]) -> int:
         An exit code.
     """
     parser = argparse.ArgumentParser(prog="agnt5 rebuild-index")
-    parser.add_argument("store", nargs="?", help="default: AGNT5_STORE, else .agnt5/agnt5.db")
+    default = "default: AGNT5_STORE, else .agnt5/agnt5.db"
+    store = parser.add_mutually_exclusive_group()
+    store.add_argument("address", nargs="?", metavar="STORE", help=default)
+    store.add_argument("--store", metavar="URL", help="the same")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args(arguments[1:])
     try:
-        done = rebuilt(given.store)
+        done = rebuilt(given.store if given.address is None else given.address)
     except AGNT5Error as error:
         sys.stderr.write(f"agnt5: {error.code}: {error}\n")
         return Exit.STORE if isinstance(error, StoreError) else Exit.USAGE

@@ -15,6 +15,7 @@ import click
 from agnt5.cli.exits import CommandError
 from agnt5.cli.opening import operate, store_option
 from agnt5.cli.output import json_option, print_json, print_text
+from agnt5.wording import counted
 
 if TYPE_CHECKING:
     from agnt5.client import AsyncClient
@@ -38,7 +39,7 @@ def rotate_keys(store: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"keys": done})
     else:
-        print_text(f"{done} data keys were wrapped with the newest master key")
+        print_text(f"{counted(done, 'data key')} wrapped with the newest master key")
 
 
 @click.command("shred")
@@ -65,7 +66,8 @@ def shred(store: str | None, subject: str, *, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json(asdict(done))
         return
-    told = f"{done.keys} data keys of {subject!r} were destroyed; it has {len(done.runs)} runs"
+    runs = counted(len(done.runs), "run")
+    told = f"{counted(done.keys, 'data key')} of {subject!r} destroyed; it has {runs}"
     if done.facts_in_clear:
         told += f"; {done.facts_in_clear} events of them are older than the encryption: in clear"
     if not done.scrubbed:

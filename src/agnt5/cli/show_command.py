@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agnt5.cli.harmless import harmless
 from agnt5.cli.opening import look, run_of, store_option
 from agnt5.cli.output import json_option, json_text, print_json, print_table, print_text
 from agnt5.cli.runs_command import lasted
@@ -39,7 +40,7 @@ class Step:
 @store_option
 @json_option
 def show(store: str | None, run: str, *, as_json: bool) -> None:
-    """Show a run on one page: what it is, its steps, what it waits for.
+    """Show a run on one page: what it is, its steps, who answered, what it waits for.
 
     RUN is the id of a run, or the first characters of one.
     """
@@ -67,6 +68,9 @@ def show(store: str | None, run: str, *, as_json: bool) -> None:
             for step in steps
         ]
         print_table(("STEP", "STATUS", "ATTEMPTS", "TOOK", "OUTCOME"), rows)
+    others = [*_questions(snapshot), *_children(snapshot)]
+    if others:
+        print_text("\n".join(["", *others]))
     print_text(f"\n{explanation}")
 
 
@@ -112,6 +116,26 @@ def _headlines(run: RunSnapshot) -> list[str]:
     )
     told = "  ".join(f"{what} {value}" for what, value in about if value is not None)
     return [*lines, *([told] if told else []), f"input {_short(run.input)}"]
+
+
+def _questions(run: RunSnapshot) -> list[str]:
+    """What people were asked, and what came of it; an open question is among the waits."""
+    lines: list[str] = []
+    for asked in run.questions.values():
+        answer = "" if asked.answer is None else f" {_short(asked.answer)}"
+        by = "" if asked.actor is None else f" by {harmless(asked.actor)}"
+        at = "" if asked.answered_at is None else f" at {asked.answered_at:%Y-%m-%d %H:%M:%S}"
+        why = "" if asked.reason is None else f": {_short(asked.reason)}"
+        if asked.status != "open":
+            lines.append(f"question {_short(asked.question)} {asked.status}{answer}{by}{at}{why}")
+    return lines
+
+
+def _children(run: RunSnapshot) -> list[str]:
+    return [
+        f"child {child.child_run_id} ({child.kind} {child.component}): {child.status}"
+        for child in run.children.values()
+    ]
 
 
 def _took(duration_ms: float | None) -> str:

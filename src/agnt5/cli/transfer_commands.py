@@ -12,6 +12,7 @@ from agnt5.cli.exits import CommandError
 from agnt5.cli.filters import given, run_filters
 from agnt5.cli.opening import look, operate, run_of, store_option
 from agnt5.cli.output import json_option, print_json, print_text
+from agnt5.wording import counted
 
 if TYPE_CHECKING:
     from agnt5.archive import Imported, Payloads
@@ -78,14 +79,14 @@ def export(
     if as_json:
         print_json({"file": file, **asdict(counts)})
         return
-    told = f"{counts.runs} runs with {counts.events} events were written to {file}"
+    told = f"{counted(counts.runs, 'run')} with {counted(counts.events, 'event')} written"
     if counts.shredded:
         left = f"{len(counts.shredded)} that were shredded were left out"
         click.echo(left, err=True)
     if file == _STANDARD:
-        click.echo(told.removesuffix(f" to {file}"), err=True)
+        click.echo(told, err=True)
     else:
-        print_text(told)
+        print_text(f"{told} to {file}")
 
 
 @click.command("import")
@@ -133,7 +134,7 @@ def import_(
     if as_json:
         print_json(asdict(done))
         return
-    told = f"{done.runs} runs with {done.events} events were imported"
+    told = f"{counted(done.runs, 'run')} with {counted(done.events, 'event')} imported"
     if done.skipped:
         told += f"; {len(done.skipped)} were there already"
     if done.suspended:

@@ -73,6 +73,8 @@ class ChainReport:
     def __str__(self) -> str:
         """A line for each problem, and the counts."""
         lines = [f"{problem.kind}: {problem.message}" for problem in self.problems]
+        if self.begun_at is None and not lines:
+            return "NOT WHOLE: there is no chain; Runtime(chain=...) begins one"
         counts = [
             f"{self.facts} events of {self.streams} streams",
             f"{self.before_chain} older than the chain",

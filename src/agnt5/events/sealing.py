@@ -169,8 +169,9 @@ def refusal(stored: StoredFact) -> EncryptionKeyError | ShreddedError | None:
     if envelope is None:
         return None
     msg = (
-        f"{where} is encrypted (data key {envelope.key_name!r}), and is read without keys. Open its"
-        " store with encryption=Keyring(...), or set AGNT5_ENCRYPTION_KEYS."
+        f"{where} is encrypted (data key {envelope.key_name!r}), and no key at hand opens it."
+        " Open its store with encryption=Keyring(...), or set AGNT5_ENCRYPTION_KEYS. If that is"
+        " done, its master key is not among them, or the store has lost the data key."
     )
     return EncryptionKeyError(msg, envelope.key_name, stored.stream)
 

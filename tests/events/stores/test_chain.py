@@ -140,7 +140,7 @@ COLUMNS = ("originator_id", "originator_version", "topic", "state", "event_id", 
 
 @given(
     rowid=st.integers(1, 15),
-    column=st.sampled_from([*COLUMNS, "step", "hash"]),
+    column=st.sampled_from([*COLUMNS, "step", "hash", "metadata"]),
     place=st.integers(0, 63),
     bit=st.integers(0, 7),
 )

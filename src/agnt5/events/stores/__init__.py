@@ -63,7 +63,8 @@ def _sqlite(
         return SqliteLog(path, durability=durability, readonly=readonly, create=create, chain=chain)
     if url.startswith(("postgres://", "postgresql://")):
         raise ConfigurationError(f"Postgres stores come in a later version. Use one of: {_FORMS}.")
-    raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.")
+    path = "" if "://" in url or not url else f" For the file {url}: sqlite:///{url}."
+    raise ConfigurationError(f"{url!r} is not a store address. Use one of: {_FORMS}.{path}")
 
 
 def encrypted(log: EventLog, keyring: Keyring | None, now: int) -> EventLog:

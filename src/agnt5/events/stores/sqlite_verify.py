@@ -19,7 +19,7 @@ _BEGUN = "SELECT at, position FROM chain_begun"
 _HEADS = "SELECT seq, position, body, signer, signature FROM chain_heads ORDER BY seq"
 _FACTS = (
     "SELECT originator_id, originator_version, rowid, topic, state, recorded_at, event_id, step, "
-    "hash FROM stored_events ORDER BY originator_id, originator_version"
+    "hash, metadata IS NOT NULL FROM stored_events ORDER BY originator_id, originator_version"
 )
 
 
@@ -61,8 +61,10 @@ def _verified(
     check = ChainCheck((int(begun[0]), int(begun[1])), frozenset(public_keys), is_signed, expected)
     check.heads(map(head_of, connection.execute(_HEADS)))
     known = _check_blobs(connection, check)
-    for fact, digest, pointers in _facts(connection):
+    for fact, digest, pointers, is_added_to in _facts(connection):
         check.see(fact, digest)
+        if is_added_to:
+            check.tell(fact, "its column metadata holds something, and agnt5 writes nothing there")
         for each in pointers:
             if each not in known:
                 check.tell(fact, f"the blob {each[:12]} that it points to is not there")
@@ -82,9 +84,10 @@ def _check_blobs(connection: sqlite3.Connection, check: ChainCheck) -> set[str]:
 
 def _facts(
     connection: sqlite3.Connection,
-) -> Iterator[tuple[StoredFact, bytes | None, Sequence[str]]]:
+) -> Iterator[tuple[StoredFact, bytes | None, Sequence[str], bool]]:
+    """Each with its hash, the blobs that it names, whether the column that stays empty is not."""
     for row in connection.execute(_FACTS):
-        stream, version, position, topic, state, at, event_id, step, digest = row
+        stream, version, position, topic, state, at, event_id, step, digest, is_added_to = row
         fact = StoredFact(
             str(stream),
             _number(version),
@@ -96,7 +99,8 @@ def _facts(
             None if step is None else str(step),
         )
         pointers = () if isinstance(state, bytes) else digests_in([str(state)])
-        yield fact, digest if isinstance(digest, bytes) else None, pointers
+        chained = digest if isinstance(digest, bytes) else None
+        yield fact, chained, pointers, bool(is_added_to)
 
 
 def _text(raw: bytes) -> str:
