@@ -171,6 +171,7 @@ class House:
         self.runtime.bus_class = type("OperatedBus", (_Bus,), {"numbers": self.ids})
         self.runner.run(self.runtime.start())
         self.client = AsyncClient(runtime=self.runtime)
+        self.wait(0.05)
 
     def close(self) -> None:
         """End this life in peace."""
@@ -224,14 +225,15 @@ class House:
             for stream in (*self.log.run_ids(), *self.log.other_streams()):
                 found[f"events of {stream}"] = [replace(e, position=0) for e in view.read(stream)]
             found |= {f"row of {row.run_id}": row for row in view.run_rows()}
-            found |= {f"key {key.scope}": replace(key, replaces=None) for key in view.key_bindings()}
+            keys = [replace(key, replaces=None) for key in view.key_bindings()]
+            found |= {f"key {key.scope}": key for key in keys}
         return found
 
-    def calm(self) -> None:
-        """Wait until nothing happens by itself for a moment."""
+    def calm(self, seconds: float = 0.3) -> None:
+        """Wait until nothing happens by itself for so long."""
         for _ in range(50):
             alarms = [a.when() for a in self.loop._alarms if not a.cancelled()]
-            if min(alarms, default=1e18) > self.loop.time() + 0.3:
+            if min(alarms, default=1e18) > self.loop.time() + seconds:
                 return
             self.wait(0.1)
         raise AssertionError("there is no rest")
