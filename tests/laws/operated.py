@@ -43,6 +43,7 @@ from agnt5.workflow import workflow
 T = TypeVar("T")
 KEY = SigningKey(bytes(range(32)))
 _OUTCOMES = {"StepCompleted", "StepFailed"}
+_TURNS = 60
 PATIENCE_S = 120.0
 """Virtual seconds in which every request is answered."""
 LONG = "long " * 16_000
@@ -198,14 +199,25 @@ class House:
                     return await request
             finally:
                 await asyncio.sleep(0.05)
-                await asyncio.sleep(0.001)
 
-        return self.runner.run(asked())
+        try:
+            return self.runner.run(asked())
+        finally:
+            self.turn()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and what is due then happen."""
         self.runner.run(asyncio.sleep(seconds))
-        self.runner.run(asyncio.sleep(0.001))
+        self.turn()
+
+    def turn(self) -> None:
+        """Let what is ready happen, while time stands still."""
+
+        async def turns() -> None:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+
+        self.runner.run(turns())
 
     # What is there.
 
@@ -231,7 +243,7 @@ class House:
 
     def calm(self, seconds: float = 0.3) -> None:
         """Wait until nothing happens by itself for so long."""
-        for _ in range(50):
+        for _ in range(300):
             alarms = [a.when() for a in self.loop._alarms if not a.cancelled()]
             if min(alarms, default=1e18) > self.loop.time() + seconds:
                 return

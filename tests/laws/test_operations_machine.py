@@ -246,6 +246,7 @@ class Operations(RuleBasedStateMachine):
     )
     def fork(self, which: int, at: int | None, fails: Any, identity: Any, dies: Any) -> None:
         """At any event, with the same input or another."""
+        self.house.calm(0.8)
         self.house.calm()
         run_id = self.run_at(which)
         events = len(self.house.log.read(run_id))
@@ -266,6 +267,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(which=WHICH, after_cleanup=st.booleans(), dies=DIES)
     def retry(self, which: int, after_cleanup: bool, dies: Any) -> None:
+        self.house.calm(0.8)
         states, run_id = self.now(), self.run_at(which)
         state = states.get(run_id)
         refused = self.unreadable(run_id)
