@@ -43,6 +43,7 @@ from agnt5.workflow import workflow
 T = TypeVar("T")
 KEY = SigningKey(bytes(range(32)))
 _OUTCOMES = {"StepCompleted", "StepFailed"}
+_TURNS = 60
 PATIENCE_S = 120.0
 """Virtual seconds in which every request is answered."""
 LONG = "long " * 16_000
@@ -171,6 +172,7 @@ class House:
         self.runtime.bus_class = type("OperatedBus", (_Bus,), {"numbers": self.ids})
         self.runner.run(self.runtime.start())
         self.client = AsyncClient(runtime=self.runtime)
+        self.wait(0.05)
 
     def close(self) -> None:
         """End this life in peace."""
@@ -197,14 +199,25 @@ class House:
                     return await request
             finally:
                 await asyncio.sleep(0.05)
-                await asyncio.sleep(0.001)
 
-        return self.runner.run(asked())
+        try:
+            return self.runner.run(asked())
+        finally:
+            self.turn()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and what is due then happen."""
         self.runner.run(asyncio.sleep(seconds))
-        self.runner.run(asyncio.sleep(0.001))
+        self.turn()
+
+    def turn(self) -> None:
+        """Let what is ready happen, while time stands still."""
+
+        async def turns() -> None:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+
+        self.runner.run(turns())
 
     # What is there.
 
@@ -224,14 +237,15 @@ class House:
             for stream in (*self.log.run_ids(), *self.log.other_streams()):
                 found[f"events of {stream}"] = [replace(e, position=0) for e in view.read(stream)]
             found |= {f"row of {row.run_id}": row for row in view.run_rows()}
-            found |= {f"key {key.scope}": replace(key, replaces=None) for key in view.key_bindings()}
+            keys = [replace(key, replaces=None) for key in view.key_bindings()]
+            found |= {f"key {key.scope}": key for key in keys}
         return found
 
-    def calm(self) -> None:
-        """Wait until nothing happens by itself for a moment."""
-        for _ in range(50):
+    def calm(self, seconds: float = 0.3) -> None:
+        """Wait until nothing happens by itself for so long."""
+        for _ in range(300):
             alarms = [a.when() for a in self.loop._alarms if not a.cancelled()]
-            if min(alarms, default=1e18) > self.loop.time() + 0.3:
+            if min(alarms, default=1e18) > self.loop.time() + seconds:
                 return
             self.wait(0.1)
         raise AssertionError("there is no rest")

@@ -1,13 +1,14 @@
 """Everything that operates runs, in any order, on a real file: and what must be true after each.
 
 Runs are forked, paused, tried again, cancelled, pruned, shredded, exported, imported; the process
-dies in the middle; the store is encrypted, chained, both or plain. Whatever was done, log, index and
-views agree, no run is lost, no outcome is made twice, and what nothing holds back ends.
+dies in the middle; the store is encrypted, chained, both or plain. Whatever was done, log, index
+and views agree, no run is lost, no outcome is made twice, and what nothing holds back ends.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from agnt5 import Keyring, ShreddedError, import_runs, rebuild_index, vacuum_sto
 from agnt5.entity import EntityRegistry
 from agnt5.events.projections import settled_row_of, status_of
 from agnt5.events.run import facts as f
+from agnt5.events.run.operations import OpKind
 from agnt5.events.run.state import RunState
 from agnt5.events.sealing import shredded_at
 from agnt5.events.stores import ask_store, open_store
@@ -42,7 +44,7 @@ DIES = st.sampled_from([None, None, None, None, 0, 1, 2, 3])
 """After how many appends the process dies while it is asked."""
 COMPONENTS = st.sampled_from(sorted(OUTPUTS))
 USERS = st.sampled_from([None, "ann", "bob"])
-MOVES = (f.Request, f.TimerFired, f.SignalConsumed, f.StepStarted, f.MarkerRecorded, f.StateChanged)
+MOVES = (f.Request, f.TimerFired, f.StepStarted, f.MarkerRecorded, f.StateChanged)
 """What a run says that does not stand still."""
 
 
@@ -143,7 +145,6 @@ class Operations(RuleBasedStateMachine):
         if dies is not None:
             house.crash()
             house.open()
-            house.wait(0.05)
         return answer
 
     def look(self, request: Coroutine[Any, Any, Any], **expected: Any) -> Any:
@@ -224,9 +225,9 @@ class Operations(RuleBasedStateMachine):
         request = self.client.cancel(run_id, "enough")
         self.tell(request, refused=refused, error=(RunNotFoundError,), dies=dies)
 
-    def unreadable(self, run_id: str) -> bool | None:
+    def unreadable(self, run_id: str) -> bool:
         """Whether who needs the payloads of a run is refused."""
-        return True if run_id in self.shredded or run_id == "nobody" else False
+        return run_id in self.shredded or run_id == "nobody"
 
     @rule(which=WHICH, fails=st.none() | st.integers(0, 2), dies=DIES)
     def rerun(self, which: int, fails: int | None, dies: Any) -> None:
@@ -245,6 +246,7 @@ class Operations(RuleBasedStateMachine):
     )
     def fork(self, which: int, at: int | None, fails: Any, identity: Any, dies: Any) -> None:
         """At any event, with the same input or another."""
+        self.house.calm(0.8)
         self.house.calm()
         run_id = self.run_at(which)
         events = len(self.house.log.read(run_id))
@@ -265,6 +267,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(which=WHICH, after_cleanup=st.booleans(), dies=DIES)
     def retry(self, which: int, after_cleanup: bool, dies: Any) -> None:
+        self.house.calm(0.8)
         states, run_id = self.now(), self.run_at(which)
         state = states.get(run_id)
         refused = self.unreadable(run_id)
@@ -288,6 +291,24 @@ class Operations(RuleBasedStateMachine):
         report = self.look(self.client.what_if(run_id, at=at), refused=refused, error=error)
         assert report is None or report.is_compatible, str(report)
 
+    @rule(which=WHICH, at=st.integers(1, 20))
+    def look_around(self, which: int, at: int) -> None:
+        """Whoever asks is answered."""
+        self.house.calm()
+        run_id = self.run_at(which)
+        events = len(self.house.log.read(run_id))
+        gone = {"refused": events == 0, "error": (RunNotFoundError,)}
+        self.look(self.client.get_result(run_id))
+        self.look(self.client.get_events(run_id), **gone)
+        refused = self.unreadable(run_id)
+        error = (ShreddedError, RunNotFoundError, InvalidInputError)
+        self.look(self.client.explain(run_id), refused=None, error=error)
+        early = {"refused": refused or at > events, "error": error}
+        then = self.look(self.client.state_at(run_id, at), **early)
+        assert then is None or then.version == at
+        self.look(self.client.diff(run_id, at), **early)
+        self.look(self.client.doctor())
+
     @rule(
         action=st.sampled_from(["cancel", "pause", "resume", "retry", "rerun", "fork"]),
         status=st.sampled_from([None, *ENDED, "paused", "running"]),
@@ -295,6 +316,7 @@ class Operations(RuleBasedStateMachine):
     )
     def bulk(self, action: Any, status: Any, user: Any) -> None:
         """The dry run names those to which the real one does it."""
+        self.house.calm(0.8)
         filters = {"status": status, "user_id": user}
         dry = self.look(self.client.bulk(action, **filters))
         wanted = [(each.run_id, each.status) for each in dry.items]
@@ -360,6 +382,7 @@ class Operations(RuleBasedStateMachine):
         options: dict[str, Any] = {"archive": archive, "status": status}
         if self.is_encrypted:
             options["payloads"] = "plain" if archives else None
+        house.calm(0.8)
         planned = self.look(self.client.prune(timedelta(), **options, dry_run=True))
         before, states = house.contents(), house.states()
         done = house.do(self.client.prune(timedelta(), **options))
@@ -413,7 +436,6 @@ class Operations(RuleBasedStateMachine):
         elif how == "vacuum":
             vacuum_store(address)
         house.open()
-        house.wait(0.05)
 
     def held(self, address: str) -> Any:
         log = open_store(address, readonly=True)
@@ -457,9 +479,21 @@ class Operations(RuleBasedStateMachine):
             if not row.owes:
                 assert row == settled_row_of(state), (row, state)
 
+    def sql(self, asked: str) -> list[tuple[Any, ...]]:
+        found = ask_store(f"sqlite:///{self.house.path}", asked, limit=10_000, timeout=30)
+        return [tuple(row) for row in found.rows]
+
     def check_views(self, states: dict[str, RunState]) -> None:
-        asked = "SELECT run_id, status, events, continued_to, forked_from, forked_at FROM agnt5_runs"
-        rows = ask_store(f"sqlite:///{self.house.path}", asked, limit=10_000, timeout=30).rows
+        waits = self.sql("SELECT run_id, step_key FROM agnt5_waits WHERE status='open'")
+        steps = self.sql("SELECT run_id, step_key FROM agnt5_steps WHERE status='open'")
+        kinds = {
+            (run, op.key): op.kind for run, each in states.items() for op in each.open.values()
+        }
+        asked = {OpKind.STEP, OpKind.INLINE}
+        assert set(steps) == {place for place, kind in kinds.items() if kind in asked}
+        assert set(waits) == {place for place, kind in kinds.items() if kind not in asked}
+        columns = "run_id, status, events, continued_to, forked_from, forked_at"
+        rows = self.sql(f"SELECT {columns} FROM agnt5_runs")
         events = {run: len(self.house.log.read(run)) for run in states}
         assert {row[0]: tuple(row[1:]) for row in rows} == {
             run: (
@@ -535,9 +569,10 @@ class Operations(RuleBasedStateMachine):
                 self.house.do(self.client.signal(run_id, "go", "said"))
 
 
-TestOperations = pytest.mark.timeout(600)(Operations.TestCase)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE")
+TestOperations = pytest.mark.timeout(3600 if PROFILE == "night" else 170)(Operations.TestCase)
 TestOperations.settings = settings(
-    max_examples=max(10, int(__import__("os").environ.get("OPS_N") or settings.default.max_examples // 5)),
-    stateful_step_count=15,
+    max_examples=settings.default.max_examples if PROFILE == "night" else 20,
+    stateful_step_count=12,
     deadline=None,
 )
