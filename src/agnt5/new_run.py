@@ -18,7 +18,7 @@ _MAX_KEY = 512
 _MAX_PRIORITY = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewRun:
     """What a caller wants to have run."""
 

@@ -279,6 +279,30 @@ class TestLimits:
         assert one.reports == {}
 
 
+class TestLetters:
+    """A letter is read on the spot: what it begins waits for its turn itself."""
+
+    async def test_an_attempt_begins_without_a_turn_of_its_own_for_its_letter(self):
+        begun = []
+
+        async def work():
+            begun.append(1)
+
+        shop = Shop(Work(work))
+        shop.send("a")
+        assert shop.executor.is_idle
+        assert shop.executor.counts() == {"running": 1, "waiting": 0}
+        assert not begun, "nothing of the user's runs within whoever sent the letter"
+        await turns(1)
+        assert begun
+
+    async def test_whoever_sent_it_does_not_fail_with_it(self, caplog):
+        shop = Shop(Work(None, concurrency="two"))  # which no number can be compared with
+        shop.send("a")
+        assert "function work failed" in caplog.text
+        assert not shop.executor.is_busy
+
+
 class TestCancelling:
     async def test_a_waiting_attempt_never_begins(self, shop):
         gates = Gates()

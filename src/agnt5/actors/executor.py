@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any
 
 import anyio
 from pydantic import JsonValue
@@ -287,7 +287,10 @@ class Executor(Actor[Attempt | Cancel]):
         seconds = self.handler.timeout_s
         if seconds is None:
             seconds = self._defaults.timeout_s
-        return self._invoke(attempt) if seconds is None else self._timed(attempt, seconds)
+        if seconds is not None:
+            return self._timed(attempt, seconds)
+        begun: Awaitable[object] = self._invoke(attempt)
+        return begun
 
     async def _timed(self, attempt: Attempt, seconds: float) -> object:
         with anyio.move_on_after(seconds) as scope:
@@ -298,7 +301,7 @@ class Executor(Actor[Attempt | Cancel]):
             raise StepTimeoutError(msg)
         raise asyncio.CancelledError
 
-    def _invoke(self, attempt: Attempt) -> Awaitable[object]:
+    def _invoke(self, attempt: Attempt) -> Any:
         handler, work = self.handler, attempt.work
         function, on_thread = handler.call, handler.on_thread
         if attempt.verify:
@@ -306,7 +309,7 @@ class Executor(Actor[Attempt | Cancel]):
         if on_thread:
             call = partial(function, attempt.info, work.args, work.kwargs)
             return self._threads.call(call)
-        return cast("Awaitable[object]", function(attempt.info, work.args, work.kwargs))
+        return function(attempt.info, work.args, work.kwargs)
 
 
 class _AbsentError(Exception):

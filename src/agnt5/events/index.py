@@ -19,9 +19,12 @@ PAUSED = "paused"
 FINISHED = ("completed", "failed", "cancelled", "continued")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunRow:
-    """One run, as lists and lookups see it. Times are microseconds since the epoch."""
+    """One run, as lists and lookups see it. Times are microseconds since the epoch.
+
+    Nobody changes it. Each run needs two at least, and frozen ones would cost three times as much.
+    """
 
     run_id: str
     component: str
