@@ -70,6 +70,19 @@ def test_keys_are_rotated_and_the_old_one_is_needed_no_more(folder):
     assert "AGNT5_ENCRYPTION_KEYS" in says(folder, "verify", keys="", status=3).stderr
 
 
+def test_a_data_key_that_the_store_has_lost_is_damage_and_no_missing_key(folder):
+    """It is told with the chain and without, once keys are given; whoever has none cannot know."""
+    with closing(sqlite3.connect(folder / "s.db")) as connection, connection:
+        connection.execute("DELETE FROM data_keys WHERE subject='anna'")
+    for arguments in (["verify"], ["verify", "--chain"]):
+        told = says(folder, *arguments, status=1).stdout
+        assert "fact: run a1, event 1: " in told
+        assert "its data key is not in the store" in told
+        assert "run b1" not in told
+        assert "\nNOT SOUND: 2 runs" in told
+    assert "\nsound: 2 runs" in says(folder, "verify", "--chain", keys="").stdout
+
+
 def test_a_person_is_forgotten_once_it_is_meant(folder):
     command = [sys.executable, "-m", "agnt5", "shred", "anna", "--store", "s.db"]
     with (folder / "head").open() as nobody:  # no terminal

@@ -92,7 +92,8 @@ def test_runs_are_moved_from_store_to_store(path, tmp_path, says, fails):
     events = int(says("events", "--count"))
     assert counted == {"file": "runs.jsonl", "runs": 8, "events": events, "shredded": []}
     other = ["--store", "other.db"]
-    assert "does not exist" in fails("import", "runs.jsonl", *other, status=3)
+    told = fails("import", "runs.jsonl", *other, status=3)
+    assert told.endswith("other.db does not exist. Check the path, or make it with --create\n")
     done = says("import", "runs.jsonl", "--create", *other, "--json")
     assert (done["runs"], sorted(done["suspended"])) == (8, ["run-22", "run-4"])
     assert "8 were there already" in says("import", "runs.jsonl", *other)

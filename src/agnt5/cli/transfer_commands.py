@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from agnt5.cli.exits import CommandError
+from agnt5.cli.exits import CommandError, Exit
 from agnt5.cli.filters import given, run_filters
 from agnt5.cli.opening import look, operate, run_of, store_option
 from agnt5.cli.output import json_option, print_json, print_text
@@ -121,6 +122,12 @@ def import_(
 
     FILE is what an export has written; - reads stdin. No program may have the store open.
     """
+    from agnt5.store_address import store_url  # noqa: PLC0415 - not where help is asked for
+
+    path = store_url(store).removeprefix("sqlite:///")
+    if not create and "://" not in path and not Path(path).exists():
+        msg = f"there is no store: {path} does not exist. Check the path, or make it with --create"
+        raise CommandError(msg, Exit.STORE)
     source = sys.stdin.buffer if file == _STANDARD else file
     limit = {} if max_bytes is None else {"max_bytes": max_bytes}
 

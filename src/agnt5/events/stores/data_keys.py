@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _REMEMBERED = 20_000
 _BATCH = 500
 
+
+class LostKeyError(EncryptionKeyError):
+    """The store itself has lost a data key: no key that somebody gives could help."""
+
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -104,7 +109,8 @@ class DataKeys:
         """The key of this name; as a row, if it was shredded.
 
         Raises:
-            EncryptionKeyError: When the store does not have it, or it cannot be unwrapped.
+            LostKeyError: When the store does not have it.
+            EncryptionKeyError: When it cannot be unwrapped.
         """
         with self.lock:
             found = self._by_name.get(name)
@@ -116,7 +122,7 @@ class DataKeys:
                 f"what is recorded of run {stream!r} is encrypted with data key {name!r}, which is"
                 " not in this store. Was a part of a file copied? Nothing was changed."
             )
-            raise EncryptionKeyError(msg, name, stream)
+            raise LostKeyError(msg, name, stream)
         if row.shredded_at is not None:
             return row
         try:

@@ -10,6 +10,7 @@ from heapq import nsmallest
 from agnt5.events.index import KeyBinding, RunRow
 from agnt5.events.log import LogView, StoredFact, StreamSize
 from agnt5.events.sealing import opened
+from agnt5.events.stores.data_keys import LostKeyError
 from agnt5.exceptions import StoreCorruptError
 from agnt5.keyring import NONCE_BYTES, TAG_BYTES
 from agnt5.privacy_errors import EncryptionKeyError
@@ -39,6 +40,8 @@ class SealedView:
     def _read(self, fact: StoredFact) -> StoredFact:
         try:
             return self._unsealed(fact)
+        except LostKeyError:
+            return replace(fact, state=b"its data key is not in the store")
         except EncryptionKeyError:
             return fact  # whoever decodes it is told
         except StoreCorruptError:
