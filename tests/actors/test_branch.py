@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextvars import copy_context
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import pytest
 from tests.actors.tools import turns
@@ -226,6 +226,25 @@ class TestStepFuture:
 
 
 class TestGuard:
+    async def test_what_has_ended_goes_without_the_collector(self, host):
+        """With the task its context and its result, which may be large."""
+
+        class Result:
+            pass
+
+        async def body():
+            return Result()
+
+        gc.disable()
+        try:
+            task = host.run(body())
+            ended, result = ref(task), ref(await task)
+            del task
+            await asyncio.sleep(0)
+            assert (ended(), result()) == (None, None)
+        finally:
+            gc.enable()
+
     async def test_it_counts_moves_and_knows_what_is_waited_for(self, host):
         future = StepFuture(host, "a")
 

@@ -171,6 +171,7 @@ class Guard(Coroutine[Any, Any, Any]):
         self.script.guards.discard(self)
         if self.task is not None and not isinstance(error, StopIteration | asyncio.CancelledError):
             self.script.task_failed(self.task)
+        self.task = None  # each holds the other: neither would go before the collector comes
 
     def _end(self) -> Any:
         self.script.guards.discard(self)

@@ -383,6 +383,7 @@ class Script:
     # The end.
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
+        self.main = None  # with it go the body's context, and its result
         if self.closed:
             look_at(task)
             return
