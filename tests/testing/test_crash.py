@@ -67,13 +67,13 @@ async def kit_signalled(ctx: WorkflowContext) -> str:
 
 
 @workflow
-async def kit_part(ctx: WorkflowContext) -> int:
+async def kit_stamped_part(ctx: WorkflowContext) -> int:
     return await ctx.step(kit_blocking, 1)
 
 
 @workflow
 async def kit_stamped(ctx: WorkflowContext) -> list[str]:
-    return [str(await ctx.child(kit_part)), ctx.now().isoformat()]
+    return [str(await ctx.child(kit_stamped_part)), ctx.now().isoformat()]
 
 
 class KitClass(Workflow):
