@@ -313,14 +313,17 @@ class Operations(RuleBasedStateMachine):
         action=st.sampled_from(["cancel", "pause", "resume", "retry", "rerun", "fork"]),
         status=st.sampled_from([None, *ENDED, "paused", "running"]),
         user=USERS,
+        dies=DIES,
     )
-    def bulk(self, action: Any, status: Any, user: Any) -> None:
+    def bulk(self, action: Any, status: Any, user: Any, dies: Any) -> None:
         """The dry run names those to which the real one does it."""
         self.house.calm(0.8)
         filters = {"status": status, "user_id": user}
         dry = self.look(self.client.bulk(action, **filters))
         wanted = [(each.run_id, each.status) for each in dry.items]
-        done = self.tell(self.client.bulk(action, **filters, dry_run=False))
+        done = self.tell(self.client.bulk(action, **filters, dry_run=False), dies=dies)
+        if done is None:
+            return  # the process has died
         assert [(each.run_id, each.status) for each in done.items] == wanted
         self.known |= {each.new_run_id for each in done.done if each.new_run_id}
 
