@@ -166,7 +166,7 @@ SCHEMA_VERSION = len(MIGRATIONS)
 def connect(
     path: str, *, durability: str = "full", mode: str = "rw", cache_kib: int = 65536
 ) -> sqlite3.Connection:
-    """A connection in autocommit mode, set up for speed. Raises sqlite3.Error."""
+    """A connection in autocommit mode, set up for speed. Raises sqlite3.Error, StoreCorruptError."""
     connection = sqlite3.connect(
         f"file:{quote(os.path.abspath(path))}?mode={mode}",
         uri=True,
@@ -179,6 +179,10 @@ def connect(
         synchronous = "FULL" if durability == "full" else "NORMAL"
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
+    except UnicodeDecodeError as error:
+        # SQLite quotes the schema that it cannot read, and the message is no text either.
+        connection.close()
+        raise StoreCorruptError(f"{path} is damaged: its schema cannot be read.") from error
     except sqlite3.Error:
         connection.close()
         raise
@@ -220,6 +224,9 @@ def check_version(connection: sqlite3.Connection, path: str) -> int:
         return 0
     row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
     version = int(row[0] or 0)
+    if version == 0:
+        # The table and its first row are made in one transaction.
+        raise StoreCorruptError(f"{path} does not say which schema version it has. Nothing changed.")
     if version > SCHEMA_VERSION:
         raise StoreSchemaError(
             f"{path} was written by a newer agnt5: it has schema version {version}, this agnt5 "
