@@ -13,9 +13,6 @@ from agnt5 import Client, WorkflowContext, function, workflow
 from agnt5.exceptions import ConfigurationError, StaleEpochError, StoreFullError
 from agnt5.testing import DisprovedError, Effects, Simulation, crash_everywhere
 from agnt5.testing.loop import WORKER, VirtualLoop
-from agnt5.testing.schedule import Circumstances, Crash, Moment, Schedule, Trouble
-from agnt5.testing.subject import subject_of
-from agnt5.testing.world import play
 
 dock = Effects("dock")
 
@@ -137,35 +134,6 @@ def test_a_disk_that_stalls_takes_time_and_a_full_one_refuses_what_is_new():
         assert simulation.client.run("dock_unload", {"n": 4}).output == 4
         with pytest.raises(ConfigurationError):
             simulation.stall_disk(-1)
-
-
-@function
-async def dock_look(n: int) -> int:
-    dock.record("look", n=n)
-    await asyncio.sleep(0)
-    return n
-
-
-@workflow
-async def dock_part(ctx: WorkflowContext) -> int:
-    return await ctx.step(dock_look, 0)
-
-
-@workflow
-async def dock_parts(ctx: WorkflowContext) -> int:
-    return await ctx.step(dock_part)
-
-
-def test_who_stands_still_in_a_replay_is_not_taken_for_another_body():
-    """The limit of a replay runs out in the pause: that says nothing about the body."""
-    moments = tuple(Moment("signal", "go", n) for n in range(2))
-    for number in range(7):
-        around = Circumstances({}, moments, troubles=(Trouble(number, "pause", 29.3),))
-        for place in range(7):
-            for when in ("before", "after", "effect"):
-                crash = Crash(place, when)
-                world = play(subject_of(dock_parts, {}), Schedule(around, (crash,)))
-                assert world.disk.facts("run-1")[-1].topic == "RunCompleted", (number, crash)
 
 
 # In a schedule.

@@ -22,11 +22,6 @@ from agnt5.events.run.walk import Delivery, Walk
 
 MakeCommand = Callable[[], c.RunCommand]
 
-_OVERSLEPT_S = 0.05
-"""So late no alarm comes on a loop that turns."""
-_MOST_NAPS = 3
-"""How often in a row a body that has not moved is given its time again."""
-
 
 class Replay:
     """One replay of one body, from its first line to the end of its history."""
@@ -58,8 +53,6 @@ class Replay:
         self._unheard = False
         """The body has asked for something since the walk last went on."""
         self._stall: asyncio.TimerHandle | None = None
-        self._stall_due = 0.0
-        self._naps = 0
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
 
@@ -156,7 +149,6 @@ class Replay:
             self._stall = self._loop.call_later(
                 self._stall_limit_s, self._stalled, self._body.moves, context=self._context
             )
-            self._stall_due = self._loop.time() + self._stall_limit_s
 
     def _judge(self) -> None:
         """A single task that awaits a call which the log does not hold can never ask for more."""
@@ -176,12 +168,6 @@ class Replay:
         if self._body.closed or self._walk.is_over:
             return
         has_not_moved = moves == self._body.moves
-        overslept = self._loop.time() - self._stall_due > _OVERSLEPT_S
-        self._naps = self._naps + 1 if has_not_moved and overslept else 0
-        if 0 < self._naps <= _MOST_NAPS:
-            # The process stood still, and the body had none of that time.
-            self._wait_for_body()
-            return
         if has_not_moved and (any(map(self._is_new, self._held)) or self._waits_for_us()):
             self._diverged("waits for something else")
         else:
