@@ -152,24 +152,20 @@ MUTANTS = [
 ]
 
 
-PLAYED = [(program, latency) for program in PROGRAMS for latency in (0, 2, 9)]
-PLAYED += [(program, 9) for program in FOUND.values()]
-"""With the other latencies, test_crash.py holds a sound engine to what was found once."""
-
-
 def caught() -> str | None:
     """What the law says, about the first program that shows it."""
     try:
         run(diverge())
     except AssertionError as error:
         return str(error)
-    for program, latency in PLAYED:
-        try:
-            world = run(crashed_everywhere(program, most=40, latency=latency, stall_limit=0.2))
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        if world.problems:
-            return world.problems[0]
+    for program in [*PROGRAMS, *FOUND.values()]:
+        for latency in (0, 2, 9):
+            try:
+                world = run(crashed_everywhere(program, most=40, latency=latency, stall_limit=0.2))
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+            if world.problems:
+                return world.problems[0]
     return None
 
 

@@ -30,7 +30,7 @@ class Journal:
         self._thread = threading.get_ident()
         self._buffer: list[Append] = []
         self._flush_scheduled = False
-        self._linger: asyncio.Handle | None = None
+        self._linger: asyncio.TimerHandle | None = None
         self._in_flight = 0
         self._drained: asyncio.Event = asyncio.Event()
         self._drained.set()
@@ -46,7 +46,9 @@ class Journal:
         self._in_flight += 1
         if not request.urgent:
             if self._linger is None:
-                self._linger = self._begin_to_linger()
+                self._linger = self._loop.call_later(
+                    _LINGER_S, self._lingered, context=self._context
+                )
         elif self._in_flight == len(self._buffer):
             # Nothing is being written: the first of a turn goes at once, the others share the next.
             self._flush()
@@ -65,9 +67,6 @@ class Journal:
             self._flush()
         with anyio.move_on_after(patience_s):
             await self._drained.wait()
-
-    def _begin_to_linger(self) -> asyncio.Handle:
-        return self._loop.call_later(_LINGER_S, self._lingered, context=self._context)
 
     def _lingered(self) -> None:
         self._linger = None

@@ -14,13 +14,11 @@ from agnt5.actors.bus import Bus
 from agnt5.actors.executor import Attempt, Cancel, Result
 from agnt5.actors.family import Family
 from agnt5.actors.ids import Ids
-from agnt5.actors.journal import Journal
 from agnt5.actors.ports import AttemptInfo, Handler
 from agnt5.actors.reader import Extent, OnRead, Reader
 from agnt5.actors.threads import Threads
 from agnt5.events.log import EventLog
 from agnt5.testing.faults import Dice
-from agnt5.testing.loop import VirtualLoop
 
 _LONG_AFTER_S = (0.0, 0.9, 1.7)
 
@@ -40,16 +38,6 @@ class InlineReader(Reader):
     def _read(self) -> None:
         asked, self._asked = self._asked, []
         self._answer(asked)
-
-
-class IdlingJournal(Journal):
-    """What waits for company is written when nothing else is left to do, and takes no time."""
-
-    def _begin_to_linger(self) -> asyncio.Handle:
-        loop = self._loop
-        if isinstance(loop, VirtualLoop):
-            return loop.call_idle(self._lingered, self._context)
-        return super()._begin_to_linger()
 
 
 class InlineThreads(Threads):
@@ -93,7 +81,6 @@ class SeededIds(Ids):
 class SimulatedBus(Bus):
     """A bus without threads, whose executors start late and report late, or twice, by the dice."""
 
-    journal_class = IdlingJournal
     dice: Dice = Dice()
     prefix: str = ""
 

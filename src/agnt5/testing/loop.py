@@ -53,7 +53,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._time = 0.0
         self._orders = count()
         self._frozen: dict[object, list[asyncio.Handle]] = {}
-        self._idle: list[asyncio.Handle] = []
         self.jumps = 0
         """How often time has passed."""
         self.at_rest: Callable[[bool], bool] = lambda has_alarm: has_alarm
@@ -109,20 +108,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 held.append(handle)
                 return handle
         return super().call_soon(callback, *args, context=context)
-
-    def call_idle(self, callback: Callable[[], object], context: Context) -> asyncio.Handle:
-        """Call back when nothing else is left to do, before time passes."""
-        handle = asyncio.Handle(callback, (), self, context)
-        self._idle.append(handle)
-        return handle
-
-    def use_idleness(self) -> bool:
-        """Let the callbacks of :meth:`call_idle` come; whether there were any."""
-        due = [each for each in self._idle if _worker_of(each) not in self._frozen]
-        self._idle = [each for each in self._idle if _worker_of(each) in self._frozen]
-        ready: deque[asyncio.Handle] = getattr(self, "_ready")  # noqa: B009 - hidden from users
-        ready.extend(due)
-        return bool(due)
 
     def freeze(self, worker: object) -> None:
         """Let a worker stand still: none of its callbacks and alarms comes, until :meth:`thaw`.
@@ -220,8 +205,6 @@ class _Idling(selectors.BaseSelector):
         ready = self._real.select(IO_PATIENCE_S if has_io else 0)
         if ready:
             return ready
-        if self._loop.use_idleness():
-            return []
         if self._loop.at_rest(timeout is not None):
             self._loop.jump()
             return []
