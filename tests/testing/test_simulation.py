@@ -96,7 +96,7 @@ def test_who_lost_the_store_records_nothing_any_more():
         run_id = start(simulation)
         simulation.take_over()
         before = len(simulation.history(run_id))
-        with pytest.raises(Exception, match="another owner now"):
+        with pytest.raises(Exception, match="taken the store over"):
             Client(runtime=old).signal(run_id, "more", 3)
         assert len(simulation.history(run_id)) == before
         assert simulation.runtime is not old

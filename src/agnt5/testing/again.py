@@ -91,12 +91,12 @@ def _told(fact: f.RunFact) -> str:
 
 def record(disk: Disk, run_id: str, history: History) -> None:
     """Write a history on a disk, with its index."""
-    state, lease = RunState(run_id), disk.claim()
+    state = RunState(run_id)
     for number, (fact, at) in enumerate(history):
         evolve(state, fact, at)
         raw = encode_fact(fact, at, f"again-{number}")
         append = Append(run_id, number, [raw], changes_of(state, [fact]), Chain(), lambda _: None)
-        disk.write(append, lease)
+        disk.write(append)
         if append.error is not None:
             raise append.error
 

@@ -63,8 +63,8 @@ def crash_everywhere(
 
     First one crash at every place of the simplest run: before and after each append to its log,
     and right after each effect. Then schedules that hypothesis draws: inputs, when signals and
-    answers come, which steps fail, what comes late or twice, a slow or full disk, several crashes,
-    takeovers by another runtime. What differs is shrunk to the smallest schedule.
+    answers come, which steps fail, what comes late or twice, several crashes, and the takeover of
+    the store by another runtime. What differs from the calm run is shrunk to the smallest schedule.
 
     It blocks until it is done, also in async code.
 
@@ -138,7 +138,6 @@ def _search(
         options.get("racy", False),
         options.get("check"),
         options.get("contracts", ()),
-        options.get("late_effects", False),
     )
     return Search(subject, said, rules, budget, memory)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from agnt5.exceptions import ConfigurationError
-from agnt5.testing.schedule import Circumstances, Crash, Failing, Moment, Trouble
+from agnt5.testing.schedule import Circumstances, Crash, Failing, Moment
 from agnt5.testing.subject import Subject
 
 DELAYS_S = (0.0, 0.51, 5.3, 61.0, 3607.0, 86_411.0)
@@ -19,9 +19,6 @@ _NEAR_S = (-0.011, 0.013, 1.017)
 _MOST_TIMES = 20
 _MOST_FAILURES = 2
 _MOST_SEED = 2**16
-TROUBLES_S = (0.37, 29.3, 301.7)
-"""The disk hesitates; a lease runs out; somebody has to make room. Nothing round, as above."""
-_HOW_MANY = (0, 0, 0, 0, 0, 0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -130,17 +127,14 @@ def delays(seen_s: Iterable[float]) -> list[float]:
     return sorted({*DELAYS_S, *sorted(near)[:_MOST_TIMES]})
 
 
-def draw_circumstances(
-    draw: Draw, said: Declared, delays_s: Sequence[float], appends: int
-) -> Circumstances:
-    """Draw everything but the crashes; of a run that makes about so many appends."""
+def draw_circumstances(draw: Draw, said: Declared, delays_s: Sequence[float]) -> Circumstances:
+    """Draw everything but the crashes."""
     given = {name: _value(draw, value) for name, value in said.input.items()}
     delay = st.sampled_from(delays_s)
     moments = [Moment("signal", n, _value(draw, v), draw(delay)) for n, v in said.signals]
     moments += [Moment("answer", n, _value(draw, v), draw(delay)) for n, v in said.answers]
     if said.cancels:
         moments.append(Moment("cancel", "", None, draw(delay)))
-    moments = _together(draw, moments)
     failing = tuple(
         Failing(
             name,
@@ -151,26 +145,7 @@ def draw_circumstances(
         for name, errors in said.failures
     )
     seed = draw(st.just(0) | st.integers(1, _MOST_SEED))
-    troubles = [draw(_trouble(appends)) for _ in range(draw(st.sampled_from(_HOW_MANY)))]
-    return Circumstances(given, tuple(moments), failing, seed, tuple(troubles))
-
-
-def _together(draw: Draw, moments: Sequence[Moment]) -> list[Moment]:
-    """Some come so long after the one before them: it is between two that races are."""
-    found: list[Moment] = []
-    for moment in moments:
-        before_s = found[-1].after_s if found and draw(st.booleans()) else 0.0
-        found.append(replace(moment, after_s=round(before_s + moment.after_s, 6)))
-    return found
-
-
-def _trouble(appends: int) -> st.SearchStrategy[Trouble]:
-    return st.builds(
-        Trouble,
-        st.integers(0, max(0, appends - 1)),
-        st.sampled_from(["slow", "full", "pause"]),
-        st.sampled_from(TROUBLES_S),
-    )
+    return Circumstances(given, tuple(moments), failing, seed)
 
 
 def simplest(said: Declared) -> Circumstances:

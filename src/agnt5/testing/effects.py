@@ -36,8 +36,6 @@ class Effect:
     """``file:line`` of the call."""
     life: int = 0
     """In which incarnation of the runtime, from 0."""
-    late: bool = False
-    """That one stood still, and had lost the store, when it did this."""
 
     @property
     def what(self) -> str:

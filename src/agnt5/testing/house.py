@@ -38,7 +38,6 @@ class SimulatedRuntime(Runtime):
         prefix: str = "",
         **options: Any,
     ) -> None:
-        self._log_of_its_own = log
         options.setdefault("grace", 0.0)
         options["queues"] = _queues(options.get("queues", ()))
         # Its reads are the disk's, which no checker sees.
@@ -55,16 +54,6 @@ class SimulatedRuntime(Runtime):
             return False
         in_motion = bus.journal._in_flight > 0 or bool(bus.family._errands)  # noqa: SLF001
         return bool(bus.runs) or in_motion or bus.entities.is_busy
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether an append takes time."""
-        return self._log_of_its_own.is_slow
-
-    @property
-    def active(self) -> set[str]:
-        """The runs in memory."""
-        return set() if self._bus is None else set(self._bus.runs)
 
 
 def _queues(given: Iterable[Queue]) -> list[Queue]:
@@ -95,10 +84,6 @@ class FailingBus(SimulatedBus):
 
     def send_attempt(self, handler: Handler, command: Attempt | Cancel) -> None:
         """To the executor of a function, unless it fails before it begins."""
-        if isinstance(self.log, SimulatedLog) and isinstance(command, Attempt):
-            run_id = command.info.run_id
-            if run_id in self.log.refused:
-                self.log.trespasses.append(f"an attempt at {handler.name} of run {run_id}")
         if isinstance(command, Attempt) and not command.verify:
             for each in self.failing:
                 if each.function == handler.name and command.info.attempt < each.attempts:

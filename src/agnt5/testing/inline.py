@@ -20,8 +20,6 @@ from agnt5.actors.threads import Threads
 from agnt5.events.log import EventLog
 from agnt5.testing.faults import Dice
 
-_LONG_AFTER_S = (0.0, 0.9, 1.7)
-
 
 class InlineReader(Reader):
     """Reads in the next turn of the loop, in the order in which it was asked."""
@@ -110,15 +108,11 @@ class SimulatedBus(Bus):
         self, dice: Random, report: Callable[[AttemptInfo, Result], None]
     ) -> Callable[[AttemptInfo, Result], None]:
         turns, again = self.dice.turns(dice), self.dice.is_doubled(dice)
-        # What comes a second time may take its time: whoever it is for may be at the next attempt.
-        long_after_s = dice.choice(_LONG_AFTER_S)
 
         def reported(info: AttemptInfo, result: Result) -> None:
             later(turns, lambda: report(info, result))
-            if again and not long_after_s:
+            if again:
                 later(turns * 2 + 3, lambda: report(info, result))
-            elif again:
-                asyncio.get_running_loop().call_later(long_after_s, report, info, result)
 
         return reported
 

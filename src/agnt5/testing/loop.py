@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import selectors
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context
 from itertools import count
 from typing import Any, TypeVar, TypeVarTuple, cast
 
@@ -25,8 +24,6 @@ START_US = 1_700_000_000_000_000
 """When every simulation begins: 14 November 2023, 22:13:20 UTC."""
 IO_PATIENCE_S = 5.0
 """How long, in real seconds, time stands still for a socket that user code has opened."""
-WORKER: ContextVar[object | None] = ContextVar("agnt5_worker", default=None)
-"""Which of the workers on this loop a callback belongs to; None: to none of them."""
 MOST_TURNS = 2_000_000
 """No body needs so many turns in a row between two jumps: it turns in a circle."""
 
@@ -52,7 +49,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._time = 0.0
         self._orders = count()
-        self._frozen: dict[object, list[asyncio.Handle]] = {}
         self.jumps = 0
         """How often time has passed."""
         self.at_rest: Callable[[bool], bool] = lambda has_alarm: has_alarm
@@ -81,69 +77,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise RuntimeError("Event loop is closed")
         alarm = _Alarm(when, callback, args, self, context)
         alarm.order = next(self._orders)
-        held = self._frozen.get(_worker_of(alarm)) if self._frozen else None
-        if held is None:
-            self._arm(alarm)
-        else:
-            held.append(alarm)
-        return alarm
-
-    def _arm(self, alarm: asyncio.TimerHandle) -> None:
         heapq.heappush(self._alarms, alarm)
         # As the base class marks it, to count the cancelled ones.
         setattr(alarm, "_scheduled", True)  # noqa: B010 - hidden from users
-
-    def call_soon(
-        self,
-        callback: Callable[[*Ts], object],
-        *args: *Ts,
-        context: Context | None = None,
-    ) -> asyncio.Handle:
-        """Call back in the next turn; of a worker that stands still, when it goes on."""
-        if self._frozen:
-            context = copy_context() if context is None else context
-            held = self._frozen.get(context.get(WORKER))
-            if held is not None:
-                handle = asyncio.Handle(callback, args, self, context)
-                held.append(handle)
-                return handle
-        return super().call_soon(callback, *args, context=context)
-
-    def freeze(self, worker: object) -> None:
-        """Let a worker stand still: none of its callbacks and alarms comes, until :meth:`thaw`.
-
-        The callback that runs goes on to its end.
-        """
-        if worker in self._frozen:
-            return
-        held: list[asyncio.Handle] = []
-        ready: deque[asyncio.Handle] = getattr(self, "_ready")  # noqa: B009 - hidden from users
-        for place, handle in enumerate(ready):
-            if _worker_of(handle) is worker:
-                held.append(handle)
-                # The loop counts on as many as there were.
-                ready[place] = nothing = asyncio.Handle(_nothing, (), self)
-                nothing.cancel()
-        kept: list[asyncio.TimerHandle] = []
-        for alarm in sorted(self._alarms):
-            if alarm.cancelled() or _worker_of(alarm) is not worker:
-                kept.append(alarm)
-            else:
-                setattr(alarm, "_scheduled", False)  # noqa: B010 - or the loop counts it twice
-                held.append(alarm)
-        self._alarms[:] = kept  # what is sorted is a heap
-        self._frozen[worker] = held
-
-    def thaw(self, worker: object) -> None:
-        """Let it go on, with all that has come for it meanwhile. Idempotent."""
-        ready: deque[asyncio.Handle] = getattr(self, "_ready")  # noqa: B009 - hidden from users
-        for handle in self._frozen.pop(worker, ()):
-            if handle.cancelled():
-                continue
-            if isinstance(handle, asyncio.TimerHandle):
-                self._arm(handle)
-            else:
-                ready.append(handle)
+        return alarm
 
     def next_alarm(self) -> float | None:
         """When the next alarm is due, in seconds of this loop."""
@@ -172,15 +109,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the call
             answer.set_exception(error)
         return answer
-
-
-def _worker_of(handle: asyncio.Handle) -> object | None:
-    context: Context = getattr(handle, "_context")  # noqa: B009 - hidden from users
-    return context.get(WORKER)
-
-
-def _nothing() -> None:
-    """In the place of what was taken out of a turn."""
 
 
 class _Idling(selectors.BaseSelector):

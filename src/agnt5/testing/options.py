@@ -35,10 +35,6 @@ class Options(TypedDict, total=False):
     """Called with the outcome of every run; raises AssertionError for a wrong one."""
     contracts: Sequence[Contract]
     """What must hold of the log of every run, see :mod:`agnt5.contracts`."""
-    late_effects: bool
-    """Whether it counts for ``exactly_once`` what a worker still does, in an attempt that it had
-    begun, when it stood still and the store was taken from it meanwhile. No recovery policy can
-    prevent that, only a service that knows the idempotency key. False by default."""
     examples: int | None
     """How many examples to draw; by default ``max_examples`` of the present profile of hypothesis.
     0 draws none, as within a test of hypothesis, which draws by itself."""

@@ -15,8 +15,8 @@ from agnt5.events.run.commands import SubmitAnswer
 from agnt5.events.run.facts import UserInputRequested
 from agnt5.events.run.state import RunState, fold
 from agnt5.exceptions import ConfigurationError, InvalidInputError, RuntimeClosedError, StoreError
+from agnt5.runtime import Runtime
 from agnt5.testing.disk import Disk
-from agnt5.testing.house import SimulatedRuntime
 from agnt5.testing.schedule import Moment
 
 _AGAIN_S = 1.0
@@ -48,10 +48,10 @@ class Outside:
         self._answered: set[tuple[str, str]] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._asked: set[tuple[str, str]] = set()
-        self._runtime: SimulatedRuntime | None = None
+        self._runtime: Runtime | None = None
         self._fail: Callable[[BaseException], object] = lambda _: None
 
-    def open(self, runtime: SimulatedRuntime, fail: Callable[[BaseException], object]) -> None:
+    def open(self, runtime: Runtime, fail: Callable[[BaseException], object]) -> None:
         """Begin to talk to a new incarnation; ``fail`` is told what the test has got wrong."""
         self._runtime, self._fail = runtime, fail
         self._asked.clear()
@@ -113,7 +113,7 @@ class Outside:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    async def _tell_all(self, runtime: SimulatedRuntime) -> None:
+    async def _tell_all(self, runtime: Runtime) -> None:
         for number, moment in sorted(self._due.items(), key=lambda each: each[1].after_s):
             await self._until(self._start + moment.after_s)
             await self._tell(runtime, number, moment)
@@ -121,7 +121,7 @@ class Outside:
     async def _until(self, due_at: float) -> None:
         await asyncio.sleep(max(0.0, due_at - self._loop.time()))
 
-    async def _tell(self, runtime: SimulatedRuntime, number: int, moment: Moment) -> None:
+    async def _tell(self, runtime: Runtime, number: int, moment: Moment) -> None:
         while runtime is self._runtime:
             try:
                 if moment.kind == "cancel":
@@ -143,7 +143,7 @@ class Outside:
         self._due.pop(number, None)
 
     async def _answer(
-        self, runtime: SimulatedRuntime, place: tuple[str, str], moment: Moment, due_at: float
+        self, runtime: Runtime, place: tuple[str, str], moment: Moment, due_at: float
     ) -> None:
         await self._until(due_at)
         run_id, key = place
@@ -168,15 +168,12 @@ class Outside:
             return
         self._answered.add(place)
 
-    async def _stays_open(self, runtime: SimulatedRuntime, place: tuple[str, str]) -> bool:
+    async def _stays_open(self, runtime: Runtime, place: tuple[str, str]) -> bool:
         """Whether the question is open, and no outcome of it is on its way to the disk."""
-        turns = 0
-        while turns < _TURNS:
+        for _ in range(_TURNS):
             if runtime is not self._runtime or self._question(place) is None:
                 return False
-            # On a slow disk it takes longer than any number of turns.
-            await asyncio.sleep(_AGAIN_S if runtime.is_slow else 0)
-            turns += 1
+            await asyncio.sleep(0)
         return True
 
     def _question(self, place: tuple[str, str]) -> UserInputRequested | None:

@@ -55,10 +55,9 @@ class Regressions:
         if self.path is None:
             return None
         try:
-            kept_schedule = KeptSchedule.of(self._workflow, schedule)
+            line = KeptSchedule.of(self._workflow, schedule).model_dump_json()
         except PayloadError:
             return None  # an input that cannot be recorded cannot be kept either
-        line = kept_schedule.model_dump_json(exclude_defaults=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         known = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         kept = [each for each in known if each != line][-_MOST_LINES:]

@@ -11,7 +11,7 @@ from typing import Any
 
 from agnt5.events.run import facts as f
 from agnt5.payloads import decode, decode_error
-from agnt5.testing.schedule import AT_THE_END, Circumstances, Moment, Schedule, Trouble
+from agnt5.testing.schedule import Circumstances, Moment, Schedule
 from agnt5.testing.seen import Seen
 from agnt5.testing.verdict import Problem
 from agnt5.testing.world import RUN, Death, World
@@ -94,7 +94,6 @@ class Counterexample:
             lines.append(
                 f"Lateness  by seed {around.seed}: appends, attempts and reports come late"
             )
-        lines += [f"Trouble   {_trouble(each)}" for each in around.troubles]
         lines += [f"Crash {n}   {_death(death)}" for n, death in enumerate(self.world.deaths, 1)]
         if self.world.forgotten:
             lines.append(
@@ -178,31 +177,9 @@ def _death(death: Death) -> str:
             return f"the run left memory after event {death.version}, its process went on"
         case "takeover":
             return f"another runtime takes the store over after event {death.version}"
-        case "frozen" | "frozen-after":
-            return _frozen(death)
         case "effect":
             done = death.effect.what if death.effect is not None else "an effect"
             return f"right after {done}, before its step could end"
-
-
-def _frozen(death: Death) -> str:
-    lost = ", ".join(dict.fromkeys(death.lost))
-    when = f", before {lost} was recorded" if lost else ""
-    thaws = death.crash.thaws_after
-    later = "when all is over" if thaws == AT_THE_END else f"after {thaws} appends of the other"
-    return (
-        f"the worker freezes after event {death.version}{when}; another takes the store over, and"
-        f" it goes on {'at once' if not thaws else later}"
-    )
-
-
-def _trouble(trouble: Trouble) -> str:
-    what = {
-        "slow": "takes",
-        "full": "waits for room on a full disk for",
-        "pause": "comes after a pause of the worker of",
-    }[trouble.kind]
-    return f"append {trouble.number + 1} {what} {trouble.seconds:g} s"
 
 
 def _event(version: int, fact: f.RunFact) -> str:

@@ -10,9 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agnt5.payloads import decode, encode
 
-When = Literal["before", "after", "effect", "evicted", "takeover", "frozen", "frozen-after"]
-AT_THE_END = 10_000
-"""No successor appends so much before it is over."""
+When = Literal["before", "after", "effect", "evicted", "takeover"]
 
 
 @dataclass(frozen=True, order=True)
@@ -23,24 +21,10 @@ class Crash:
     is and nobody knows yet. ``effect`` counts effects: it has happened, and nothing else.
     ``evicted`` is an ``after`` in which the process lives on, with its memory: the run alone left.
     ``takeover`` is a ``before`` that another runtime causes, while this one goes on for a while.
-    ``frozen`` and ``frozen-after``: the process stands still, before that append is recorded or
-    right after, its lease is given up for lost, another one takes over, and then it goes on.
     """
 
     number: int
     when: When = "before"
-    thaws_after: int = 0
-    """Of a frozen one: how many appends of its successor are on record when it goes on."""
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether the process lives on as one that has lost its store."""
-        return self.when in {"frozen", "frozen-after"}
-
-    @property
-    def lives_on(self) -> bool:
-        """Whether what was the owner goes on, for a while or later."""
-        return self.is_frozen or self.when == "takeover"
 
     def __str__(self) -> str:
         """As a person would say it."""
@@ -51,9 +35,6 @@ class Crash:
                 return f"the run leaves memory after append {self.number + 1} is recorded"
             case "takeover":
                 return f"another runtime takes over before append {self.number + 1} is recorded"
-            case "frozen" | "frozen-after":
-                side = "before" if self.when == "frozen" else "after"
-                return f"the process freezes {side} append {self.number + 1} is recorded"
             case _:
                 return f"{self.when} append {self.number + 1} is recorded"
 
@@ -82,21 +63,6 @@ class Failing:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Something that takes time, by which nothing is lost.
-
-    ``slow``: this append takes so long, while everything else goes on. ``full``: so does this one,
-    and new runs are refused meanwhile. ``pause``: the process stands still so long, as in a pause
-    of the garbage collector; if it is also frozen at this append, so long nobody has the store.
-    """
-
-    number: int
-    """At which append to the log, counted over all lives, from 0."""
-    kind: Literal["slow", "full", "pause"]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Circumstances:
     """What does not depend on crashes; a calm run of the same circumstances is the oracle."""
 
@@ -105,7 +71,6 @@ class Circumstances:
     failing: tuple[Failing, ...] = ()
     seed: int = 0
     """Of what comes late or twice; 0 is calm."""
-    troubles: tuple[Trouble, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,14 +85,6 @@ class _KeptCrash(BaseModel):
     model_config = ConfigDict(extra="forbid")
     number: int = Field(ge=0, le=100_000)
     when: When
-    thaws_after: int = Field(default=0, ge=0, le=AT_THE_END)
-
-
-class _KeptTrouble(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    number: int = Field(ge=0, le=100_000)
-    kind: Literal["slow", "full", "pause"]
-    seconds: float = Field(ge=0, le=1e9)
 
 
 class _KeptMoment(BaseModel):
@@ -156,7 +113,6 @@ class KeptSchedule(BaseModel):
     failing: list[_KeptFailing] = Field(default=[], max_length=1000)
     seed: int = 0
     crashes: list[_KeptCrash] = Field(default=[], max_length=100)
-    troubles: list[_KeptTrouble] = Field(default=[], max_length=100)
 
     @classmethod
     def of(cls, workflow: str, schedule: Schedule) -> KeptSchedule:
@@ -183,14 +139,7 @@ class KeptSchedule(BaseModel):
                 for each in around.failing
             ],
             seed=around.seed,
-            crashes=[
-                _KeptCrash(number=c.number, when=c.when, thaws_after=c.thaws_after)
-                for c in schedule.crashes
-            ],
-            troubles=[
-                _KeptTrouble(number=t.number, kind=t.kind, seconds=t.seconds)
-                for t in around.troubles
-            ],
+            crashes=[_KeptCrash(number=c.number, when=c.when) for c in schedule.crashes],
         )
 
     def schedule(self, errors: Mapping[tuple[str, str], type[Exception]]) -> Schedule | None:
@@ -211,11 +160,6 @@ class KeptSchedule(BaseModel):
         given = decode(self.input, where="the input of a kept schedule")
         moments = tuple(Moment(m.kind, m.name, decode(m.value), m.after_s) for m in self.moments)
         around = Circumstances(
-            given if isinstance(given, dict) else {},
-            moments,
-            tuple(failing),
-            self.seed,
-            tuple(Trouble(each.number, each.kind, each.seconds) for each in self.troubles),
+            given if isinstance(given, dict) else {}, moments, tuple(failing), self.seed
         )
-        crashes = (Crash(each.number, each.when, each.thaws_after) for each in self.crashes)
-        return Schedule(around, tuple(crashes))
+        return Schedule(around, tuple(Crash(each.number, each.when) for each in self.crashes))

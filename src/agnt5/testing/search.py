@@ -9,19 +9,12 @@ from typing import Any, cast
 
 from agnt5.exceptions import ConfigurationError, InvalidInputError
 from agnt5.payloads import encode
-from agnt5.testing.draws import (
-    TROUBLES_S,
-    Declared,
-    delays,
-    draw_circumstances,
-    draw_crashes,
-    simplest,
-)
+from agnt5.testing.draws import Declared, delays, draw_circumstances, draw_crashes, simplest
 from agnt5.testing.elsewhere import replay_elsewhere
 from agnt5.testing.memory import Memory
 from agnt5.testing.regressions import Regressions
 from agnt5.testing.report import Counterexample, outside_needed
-from agnt5.testing.schedule import AT_THE_END, Circumstances, Crash, Schedule, Trouble, When
+from agnt5.testing.schedule import Circumstances, Crash, Schedule
 from agnt5.testing.seen import Seen, canonical, look_at
 from agnt5.testing.subject import Subject
 from agnt5.testing.verdict import Problem, Rules, problems_alone, problems_beside
@@ -29,16 +22,10 @@ from agnt5.testing.world import RUN, World, play
 
 MOST_POINTS = 400
 """Single crashes that are tried one by one; of a longer run, as many, evenly spread."""
-_MOST_TROUBLED = 12
-"""Places at which a trouble is tried one by one; of a longer run, as many, evenly spread."""
 _DRAWN_PLANS = 2
-_SWEPT = 10
+_SWEPT = 8
 """Single crashes that are tried with each example, evenly spread over its run."""
-_SWEPT_IN_TROUBLE = 4
 _CALM_KEPT = 256
-_LOSSES: Sequence[When] = ("takeover", "frozen", "frozen-after")
-_THAWS = (0, 1, AT_THE_END, 3)
-"""After how many appends of its successor a frozen worker goes on."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,6 @@ class Search:
         self._budget = budget
         self._memory = memory
         self._delays: list[float] = []
-        self._appends = 0
         self._calm: dict[str, tuple[World, Seen]] = {}
 
     def counterexample(self, regressions: Regressions) -> Counterexample | None:
@@ -80,9 +66,8 @@ class Search:
         found = self._single(start) or self._elsewhere(start)
         if found is not None or not self._budget.examples:
             return found
-        calm = self._calmly(start)[0]
-        self._delays, self._appends = delays(_times(calm)), calm.lives[0].log.count
-        return self._troubled(start) or self._drawn()
+        self._delays = delays(_times(self._calmly(start)[0]))
+        return self._drawn()
 
     def _single(self, around: Circumstances) -> Counterexample | None:
         """Calmly, and with one crash at every place."""
@@ -98,18 +83,6 @@ class Search:
             self.singles += 1
             if (found := self._disproof(Schedule(around, (point,)))) is not None:
                 return found
-        return None
-
-    def _troubled(self, around: Circumstances) -> Counterexample | None:
-        """With one trouble at every place, and the store lost in a pause."""
-        step = -(-self._appends // _MOST_TROUBLED)
-        for number in range(0, self._appends, step):
-            full = replace(around, troubles=(Trouble(number, "full", TROUBLES_S[1]),))
-            pause = replace(around, troubles=(Trouble(number, "pause", TROUBLES_S[1]),))
-            frozen = Crash(number, "frozen", _THAWS[number % len(_THAWS)])
-            for schedule in (Schedule(full), Schedule(pause), Schedule(pause, (frozen,))):
-                if (found := self._disproof(schedule)) is not None:
-                    return found
         return None
 
     def _elsewhere(self, around: Circumstances) -> Counterexample | None:
@@ -164,7 +137,7 @@ class Search:
     def _example(self, draw: Callable[[Any], Any]) -> Counterexample | None:
         from hypothesis.strategies import integers  # noqa: PLC0415 - only needed here
 
-        around = draw_circumstances(draw, self._said, self._delays, self._appends)
+        around = draw_circumstances(draw, self._said, self._delays)
         try:
             found = self._disproof(Schedule(around))
         except InvalidInputError:
@@ -173,16 +146,12 @@ class Search:
             reject()
         if found is not None:
             return found
-        calm = self._calmly(around)[0]
-        turn = draw(integers(0, len(_LOSSES) * len(_THAWS) - 1))
-        points = [*crash_points(calm), *takeovers(calm, turn)]
+        points = [*crash_points(self._calmly(around)[0]), *takeovers(self._calmly(around)[0])]
         most = self._budget.most_crashes
         plans = [draw_crashes(draw, points, most) for _ in range(_DRAWN_PLANS)]
         first = draw(integers(0, len(points) - 1))
-        step = -(-len(points) // (_SWEPT_IN_TROUBLE if around.troubles else _SWEPT))
+        step = -(-len(points) // _SWEPT)
         plans += [(points[(first + n) % len(points)],) for n in range(0, len(points), step)]
-        frozen = [Crash(each.number, "frozen", first % 3) for each in around.troubles]
-        plans += [(each,) for each in frozen[:1]]
         for crashes in dict.fromkeys(plans):
             if (found := self._disproof(Schedule(around, crashes))) is not None:
                 return found
@@ -191,9 +160,8 @@ class Search:
     def _simplified(self, found: Counterexample) -> Counterexample:
         """Fewer crashes, earlier ones, less that is late: hypothesis shrinks what it has drawn."""
         around, crashes = found.schedule.circumstances, found.schedule.crashes
-        for calm in (replace(around, seed=0), replace(around, troubles=())):
-            if calm == around:
-                continue
+        if around.seed:
+            calm = replace(around, seed=0)
             if (simpler := self._disproof(Schedule(calm, crashes))) is not None:
                 found, around = simpler, calm
         if not crashes:
@@ -255,19 +223,11 @@ def crash_points(world: World) -> list[Crash]:
     return points
 
 
-def takeovers(world: World, turn: int = 0) -> Sequence[Crash]:
-    """At every place another runtime takes the store over, from one that works or stands still.
-
-    How, and when it goes on, takes turns along the run; ``turn`` says who begins.
-    """
-    points: list[Crash] = []
-    for number in range(world.lives[0].log.count):
-        kind = _LOSSES[(number + turn) % len(_LOSSES)]
-        thaws = _THAWS[(number + turn) % len(_THAWS)] if kind != "takeover" else 0
-        points.append(Crash(number, kind, thaws))
-    return points
+def takeovers(world: World) -> Sequence[Crash]:
+    """Every place at which another runtime can take the store over."""
+    return [Crash(number, "takeover") for number in range(world.lives[0].log.count)]
 
 
 def _key(around: Circumstances) -> str:
     given = canonical(encode(dict(around.input), where="the input"))
-    return f"{given} {around.moments} {around.failing} {around.seed} {around.troubles}"
+    return f"{given} {around.moments} {around.failing} {around.seed}"

@@ -75,13 +75,6 @@ class Seen:
     history: Sequence[tuple[f.RunFact, int]] = ()
     """The log of the run, with times."""
     asked: dict[Place, Asked] = field(default_factory=dict)
-    times: list[tuple[str, str, str, int]] = field(default_factory=list)
-    """When the runs began, what their calls came to, and when, in the order of the log: run, key,
-    topic, microseconds since the epoch."""
-    trespasses: Sequence[str] = ()
-    """What workers did that had lost the store, and were told so or recorded it all the same."""
-    took_time: bool = False
-    """The disk was slow, or a worker stood still: what is timed may come in another order."""
     states: dict[str, str] = field(default_factory=dict)
     """By the name of the state or entity."""
     is_unknown: bool = False
@@ -93,17 +86,12 @@ def look_at(world: World) -> Seen:
     """Look at a world that has been played to its end."""
     outcome, recorded = _ending(world)
     seen = Seen(outcome, recorded, world.disk.history(RUN))
-    usurped = [f"recorded {topics}" for topics in world.disk.usurped]
-    seen.trespasses = [*usurped, *world.trespasses]
-    seen.took_time = bool(world.schedule.circumstances.troubles)
     for run_id in world.disk.log.run_ids():
         history = world.disk.history(run_id)
-        for fact, at in history:
+        for fact, _ in history:
             seen.is_unknown = seen.is_unknown or _is_decided_by_policy(fact)
             if isinstance(fact, f.Request):
                 seen.asked[run_id, fact.key] = _asked(fact)
-            elif isinstance(fact, f.Outcome | f.OperationCancelled | f.RunStarted):
-                seen.times.append((run_id, getattr(fact, "key", ""), fact.topic, at))
         values = fold(run_id, history).values
         if values:
             seen.states[_state_of(world, run_id)] = canonical(values)

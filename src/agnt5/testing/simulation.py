@@ -19,7 +19,6 @@ from agnt5.testing.faults import Dice
 from agnt5.testing.house import SimulatedRuntime
 from agnt5.testing.loop import START_US, VirtualClock, VirtualLoop
 from agnt5.testing.seen import waiting
-from agnt5.testing.worker import Worker
 
 T = TypeVar("T")
 PATIENCE_S = 1.0
@@ -58,8 +57,8 @@ class Simulation:
         self._options = options
         self._lives = 0
         self._runtime: _CountedRuntime | None = None
-        self._worker: Worker | None = None
-        self._ghosts: list[Worker] = []
+        self._log: SimulatedLog | None = None
+        self._ghosts: list[_CountedRuntime] = []
         self._loop: VirtualLoop | None = None
         self._thread: threading.Thread | None = None
         self._until: tuple[float, asyncio.Future[None]] | None = None
@@ -112,11 +111,7 @@ class Simulation:
         loop.run_forever()
 
     async def _open(self) -> None:
-        worker = self._worker = self._new_worker()
-        await worker.start()
-
-    def _new_worker(self) -> Worker:
-        assert self._loop is not None  # noqa: S101 - it is called on it
+        assert self._loop is not None  # noqa: S101 - this runs on it
         log = SimulatedLog(self.disk, dice=self._dice, life=self._lives)
         runtime = _CountedRuntime(
             log,
@@ -126,16 +121,15 @@ class Simulation:
             **self._options,
         )
         self._lives += 1
-        self._runtime = runtime
-        return Worker(log, runtime, self._loop)
+        await runtime.start()
+        self._runtime, self._log = runtime, log
 
     async def _end(self) -> None:
         assert self._loop is not None  # noqa: S101 - this runs on it
         self._loop.at_rest = bool
-        for worker in (*self._ghosts, self._worker):
-            if worker is not None:
-                worker.thaw()
-                await worker.runtime.aclose()
+        for runtime in (*self._ghosts, self._runtime):
+            if runtime is not None:
+                await runtime.aclose()
         self._ghosts.clear()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
@@ -191,10 +185,10 @@ class Simulation:
         self._ask(self._crash)
 
     async def _crash(self) -> None:
-        worker = self._own
-        worker.thaw()
-        worker.log.bury()
-        await worker.runtime.aclose(0)
+        runtime, log = self._present, self._log
+        assert log is not None  # noqa: S101 - it came with the runtime
+        log.bury()
+        await runtime.aclose(0)
         await self._open()
 
     def take_over(self) -> None:
@@ -202,49 +196,8 @@ class Simulation:
         self._ask(self._take_over)
 
     async def _take_over(self) -> None:
-        self._ghosts.append(self._own)
+        self._ghosts.append(self._present)
         await self._open()
-
-    def freeze(self) -> None:
-        """The present incarnation stands still: a long pause, a laptop that is shut. Idempotent.
-
-        Time goes on; :meth:`thaw` lets it go on as well. After :meth:`take_over` it is another
-        one that has the store, and that one does not stand still.
-        """
-        self._ask(self._freeze)
-
-    async def _freeze(self) -> None:
-        self._own.freeze()
-
-    def thaw(self) -> None:
-        """Whoever stands still goes on: the present incarnation, and those that lost the store."""
-        self._ask(self._thaw)
-
-    async def _thaw(self) -> None:
-        for worker in (*self._ghosts, self._own):
-            worker.thaw()
-
-    def stall_disk(self, seconds: float, *, full: bool = False) -> None:
-        """Let the next append take so long, and all that come after it wait.
-
-        Args:
-            seconds: How long, in virtual seconds, 0 or more.
-            full: The disk is full meanwhile: new runs are refused with a ``StoreFullError``.
-
-        Raises:
-            ConfigurationError: When it is negative.
-        """
-        if not seconds >= 0:
-            raise ConfigurationError(f"a disk stalls for 0 seconds or more, not for {seconds!r}")
-        self._ask(lambda: self._stall(seconds, full))
-
-    async def _stall(self, seconds: float, full: bool) -> None:
-        self._own.log.take_time(seconds, full=full)
-
-    @property
-    def _own(self) -> Worker:
-        assert self._worker is not None  # noqa: S101 - whoever asks has opened it
-        return self._worker
 
     def history(self, run_id: str) -> list[f.RunFact]:
         """Everything recorded of a run; also when the simulation is closed."""

@@ -17,8 +17,7 @@ class Problem:
     """Something that must not be."""
 
     rule: str
-    """``result``, ``effect``, ``step``, ``state``, ``end``, ``owner``, ``contract`` or ``check``.
-    """
+    """``result``, ``effect``, ``step``, ``state``, ``end``, ``contract`` or ``check``."""
     said: str
     """What was found, in a sentence or a few lines."""
     advice: str = ""
@@ -38,14 +37,11 @@ class Rules:
     """Raises AssertionError when an outcome is wrong."""
     contracts: Sequence[Contract] = ()
     """What must hold of the log."""
-    late_effects: bool = False
-    """What a frozen worker does when it has lost the store counts for ``exactly_once``."""
 
 
 def problems_alone(seen: Seen, rules: Rules, sinks: Mapping[str, Effects]) -> list[Problem]:
     """What is wrong about a run whatever the others did."""
-    found = [*_ending(seen), *_trespassed(seen), *_outside_of_steps(seen)]
-    found += _repeated(seen, rules, sinks)
+    found = [*_ending(seen), *_outside_of_steps(seen), *_repeated(seen, sinks)]
     found += _violated(seen, rules)
     if rules.check is not None and not found:
         try:
@@ -62,8 +58,6 @@ def problems_beside(
     """What a crash has changed."""
     if rules.racy or seen.is_unknown:
         return []
-    if seen.took_time and seen.times != calm.times:
-        return []  # what is done again is done later, and may rightly see that, or miss a deadline
     return [
         *_asked_otherwise(calm, seen),
         *_done_otherwise(calm, seen, sinks),
@@ -85,14 +79,6 @@ def _ending(seen: Seen) -> list[Problem]:
             return []
 
 
-def _trespassed(seen: Seen) -> list[Problem]:
-    advice = "this is a defect of agnt5, not of the workflow: please report it"
-    return [
-        Problem("owner", f"a worker that has lost the store went on: it {each}", advice)
-        for each in dict.fromkeys(seen.trespasses)
-    ]
-
-
 def _outside_of_steps(seen: Seen) -> list[Problem]:
     found: dict[str, list[Effect]] = {}
     for each in seen.outcome.effects:
@@ -110,10 +96,9 @@ def _outside_of_steps(seen: Seen) -> list[Problem]:
     ]
 
 
-def _repeated(seen: Seen, rules: Rules, sinks: Mapping[str, Effects]) -> list[Problem]:
+def _repeated(seen: Seen, sinks: Mapping[str, Effects]) -> list[Problem]:
     found: list[Problem] = []
-    counted = [e for e in seen.outcome.effects if rules.late_effects or not e.late]
-    for (sink, what), places in done_by(counted).items():
+    for (sink, what), places in done_by(seen.outcome.effects).items():
         name = what.partition("(")[0]
         if sink not in sinks or name not in sinks[sink].exactly_once:
             continue

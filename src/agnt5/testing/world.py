@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from contextvars import Context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,15 +23,11 @@ from agnt5.testing.memory import Memory
 from agnt5.testing.outside import Outside
 from agnt5.testing.schedule import Crash, Schedule
 from agnt5.testing.subject import Subject
-from agnt5.testing.worker import Worker
 
 RUN = "run-1"
 NEVER_S = 3e8
 FAR_S = 1e8
 """An alarm so many seconds ahead (three years) is one to wait for in vain."""
-_LAST_S = 0.02
-"""Long enough for whatever lingers on its way to the log."""
-_AGAIN_S = 1.3
 MOST_EVENTS = 20_000
 MOST_JUMPS = 200_000
 
@@ -54,29 +49,17 @@ class Death:
     """What had just happened."""
 
 
-@dataclass(eq=False)
+@dataclass
 class Life:
     """One incarnation."""
 
     number: int
-    worker: Worker
+    log: SimulatedLog
+    runtime: SimulatedRuntime
     over: asyncio.Future[str]
     crash: Crash | None
     effects: int = 0
-    crashed: bool = False
-    away_s: float = 0.0
-    """How long nobody has the store, if it freezes."""
     closed: bool = False
-
-    @property
-    def log(self) -> SimulatedLog:
-        """Its view of the disk."""
-        return self.worker.log
-
-    @property
-    def runtime(self) -> SimulatedRuntime:
-        """Its runtime."""
-        return self.worker.runtime
 
     def end(self, how: str) -> None:
         """It is over: ``ended``, ``died``, ``stuck`` or ``endless``."""
@@ -99,21 +82,19 @@ class World:
         self.schedule = schedule
         self.loop = loop
         self.memory = memory
-        self.disk = Disk(schedule.circumstances.troubles)
+        self.disk = Disk()
         self.effects: list[Effect] = []
         self.sinks: dict[str, Effects] = {}
         self.lives: list[Life] = []
         self.forgotten: dict[str, None] = {}
         """Names of what the dying processes had in their modules."""
         self.deaths: list[Death] = []
-        self.trespasses: list[str] = []
-        """What those did who had been told that they have lost the disk."""
         self.how = "unfinished"
         """``ended``, ``stuck`` (nothing will ever move again) or ``endless``."""
         self._clock = VirtualClock(loop)
         self._outside = Outside(self.disk, RUN, schedule.circumstances.moments, loop)
-        self._ghosts: list[Life] = []
-        """Incarnations that have lost the disk and do not know it yet."""
+        self._ghost: Life | None = None
+        """An incarnation that has lost the disk and does not know it yet."""
 
     async def play(self) -> None:
         """Play it."""
@@ -126,8 +107,6 @@ class World:
                 break
             if crash is not None and crash.when != "evicted":
                 self.forgotten.update(dict.fromkeys(self.memory.forget()))
-            await asyncio.sleep(life.away_s)
-        await self._wake_the_frozen()
         await self._lay_to_rest()
 
     def _new_life(self, number: int, crash: Crash | None) -> Life:
@@ -143,19 +122,16 @@ class World:
             # A run that leaves memory by itself would do so in the calm run, too: see "evicted".
             park_after=NEVER_S,
         )
-        worker = Worker(log, runtime, self.loop)
-        life = Life(number, worker, self.loop.create_future(), crash)
-        worker.context.run(RECORDER.set, _Recorder(self, life))
+        life = Life(number, log, runtime, self.loop.create_future(), crash)
         log.dies = partial(self._dies, life)
-        log.on_pause = partial(self._pause, life)
         log.on_death = lambda: life.end("died")
         self.lives.append(life)
         return life
 
     async def _live(self, life: Life) -> str:
+        RECORDER.set(_Recorder(self, life))
         self.loop.at_rest = partial(self._at_rest, life)
-        await life.worker.start()
-        self._thaw(life)
+        await life.runtime.start()
         opening = asyncio.ensure_future(self._open(life))
         try:
             how = await life.over
@@ -163,38 +139,17 @@ class World:
             self.loop.at_rest = bool
             self._outside.close()
             opening.cancel()
-            await self._lay_to_rest(frozen=False)
-        if how == "died" and life.crash is not None and life.crash.lives_on:
-            self._ghosts.append(life)
+            await self._lay_to_rest()
+        if how == "died" and life.crash is not None and life.crash.when == "takeover":
+            self._ghost = life
         else:
             await self._close(life)
         return how
 
-    def _thaw(self, successor: Life) -> None:
-        """Let go on who stood still long enough."""
-        for ghost in self._ghosts:
-            if ghost.crash is not None and successor.log.count >= ghost.crash.thaws_after:
-                ghost.worker.thaw()
-
-    async def _wake_the_frozen(self) -> None:
-        """When all is over: whoever still stands still goes on, and must find that it has lost."""
-        for ghost in self._ghosts:
-            ghost.worker.thaw()
-        if self._ghosts:
-            await asyncio.sleep(_LAST_S)
-
-    async def _lay_to_rest(self, *, frozen: bool = True) -> None:
-        """Close those who have lost the disk; who was frozen, only when all is over."""
-        for ghost in [*self._ghosts]:
-            if frozen or ghost.crash is None or not ghost.crash.is_frozen:
-                self._ghosts.remove(ghost)
-                self._judge(ghost)
-                await self._close(ghost)
-
-    def _judge(self, ghost: Life) -> None:
-        who = f"the worker of life {ghost.number + 1}"
-        self.trespasses += [f"{who} began {what}" for what in ghost.log.trespasses]
-        self.trespasses += [f"{who} held on to run {run_id}" for run_id in ghost.worker.lingers()]
+    async def _lay_to_rest(self) -> None:
+        ghost, self._ghost = self._ghost, None
+        if ghost is not None:
+            await self._close(ghost)
 
     async def close(self) -> None:
         """Close every incarnation that is still open. Idempotent."""
@@ -206,7 +161,6 @@ class World:
         if life.closed:
             return
         life.closed = True
-        life.worker.thaw()
         life.log.bury()
         await life.runtime.aclose(0)
 
@@ -214,16 +168,13 @@ class World:
         subject, runtime = self.subject, life.runtime
         given = self.schedule.circumstances.input
         new = NewRun(subject.name, given, subject.kind, RUN, **subject.given)
-        again_s = _AGAIN_S
         while not self.disk.log.has_stream(RUN):
             try:
                 await runtime.runs.submit(new)
             except StoreError:
                 if life.log.died or not life.log.is_owner:
                     return
-                # A full disk: try again, and before time passes if it has room then.
-                await asyncio.sleep(again_s if self.disk.is_full else 0)
-                again_s *= 2
+                await asyncio.sleep(0)  # a full disk: try again, before time passes
             except AGNT5Error as error:
                 life.fail(error)
                 return
@@ -231,9 +182,7 @@ class World:
 
     def _dies(self, life: Life, number: int, recorded: bool, lost: tuple[str, ...]) -> bool:
         crash = life.crash
-        if recorded:
-            self._thaw(life)
-        if crash is None or crash.number != number or life.log.died or life.crashed:
+        if crash is None or crash.number != number or life.log.died:
             return False
         match crash.when:
             case "before" if not recorded:
@@ -244,34 +193,13 @@ class World:
                 return True
             case "takeover" if not recorded and life.log.is_owner:
                 self._death(crash, lost)
-                self.disk.claim()
+                self.disk.owner = None
                 life.end("died")
-                return False
-            case "frozen" if not recorded and life.log.is_owner:
-                self._freeze(life, crash, lost)
-                return False
-            case "frozen-after" if recorded:
-                self._freeze(life, crash, ())
                 return False
             case _:
                 return False
 
-    def _freeze(self, life: Life, crash: Crash, lost: tuple[str, ...]) -> None:
-        self._death(crash, lost)
-        life.worker.freeze()
-        life.end("died")
-
-    def _pause(self, life: Life, seconds: float) -> None:
-        """The process is to stand still, before an append."""
-        crash = life.crash
-        if crash is not None and crash.is_frozen and crash.number == life.log.count:
-            life.away_s = seconds  # longer than its lease
-            return
-        life.worker.freeze()
-        self.loop.call_later(seconds, life.worker.thaw, context=Context())
-
     def _death(self, crash: Crash, lost: tuple[str, ...], effect: Effect | None = None) -> None:
-        self.lives[-1].crashed = True
         last = self.disk.log.last(RUN)
         self.deaths.append(Death(crash, last.version if last else 0, lost, effect))
 
@@ -289,8 +217,7 @@ class World:
         """
         if life.closed or life.log.died:
             raise ProcessDied
-        late = life.crashed and life.crash is not None and life.crash.is_frozen
-        done = replace(effect, life=life.number, late=late)
+        done = replace(effect, life=life.number)
         self.meet(sink)
         self.effects.append(done)
         sink.all.append(done)

@@ -6,7 +6,7 @@ import asyncio
 
 from agnt5 import WorkflowContext, function, workflow
 
-ARGUMENTS = {"answers": {"Legal?": "yes", "Finance?": "no"}, "seed": 1}  # found by 35 of 36 seeds
+ARGUMENTS = {"answers": {"Legal?": "yes", "Finance?": "no"}}
 SAYS = "calmly it completed with"
 
 

@@ -141,11 +141,6 @@ class MemoryLog(MemoryIndex):
                 self._lease = lease
             return lease
 
-    def write_as(self, lease: Lease) -> None:
-        """Write under this lease from here on, whether it stands or not: simulations need that."""
-        with self._lock:
-            self._lease = lease
-
     def release(self, lease: Lease) -> None:
         """Give a lease up. Does nothing if it is no longer ours."""
         with self._lock:
