@@ -166,7 +166,7 @@ SCHEMA_VERSION = len(MIGRATIONS)
 def connect(
     path: str, *, durability: str = "full", mode: str = "rw", cache_kib: int = 65536
 ) -> sqlite3.Connection:
-    """A connection in autocommit mode, set up for speed. Raises sqlite3.Error, StoreCorruptError."""
+    """A connection in autocommit mode. Raises sqlite3.Error, StoreCorruptError."""
     connection = sqlite3.connect(
         f"file:{quote(os.path.abspath(path))}?mode={mode}",
         uri=True,
@@ -226,7 +226,7 @@ def check_version(connection: sqlite3.Connection, path: str) -> int:
     version = int(row[0] or 0)
     if version == 0:
         # The table and its first row are made in one transaction.
-        raise StoreCorruptError(f"{path} does not say which schema version it has. Nothing changed.")
+        raise StoreCorruptError(f"{path} does not say its schema version. Nothing changed.")
     if version > SCHEMA_VERSION:
         raise StoreSchemaError(
             f"{path} was written by a newer agnt5: it has schema version {version}, this agnt5 "
