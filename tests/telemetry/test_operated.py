@@ -93,7 +93,8 @@ async def test_a_fork_is_in_the_trace_of_whoever_forks_and_linked_to_its_origin(
     assert not repeated(spans)
 
 
-async def test_the_span_of_a_fork_begins_when_it_is_forked(spans, reader):
+def order_that_waits():
+    """Register a workflow with one step; set when the step has begun, and what lets it end."""
     begun, end = asyncio.Event(), asyncio.Event()
 
     @function
@@ -105,6 +106,12 @@ async def test_the_span_of_a_fork_begins_when_it_is_forked(spans, reader):
     @workflow
     async def order(ctx: WorkflowContext) -> int:
         return await ctx.step(slow)
+
+    return begun, end
+
+
+async def test_the_span_of_a_fork_begins_when_it_is_forked(spans, reader):
+    begun, end = order_that_waits()
 
     async with Runtime("memory://"):
         client = AsyncClient()
@@ -207,17 +214,7 @@ async def test_a_run_that_goes_on_as_another_stays_in_the_span_of_its_caller(
 
 
 async def test_a_run_that_is_paused_says_so_and_what_is_under_way_is_told(spans, reader):
-    begun, end = asyncio.Event(), asyncio.Event()
-
-    @function
-    async def slow() -> int:
-        begun.set()
-        await end.wait()
-        return 1
-
-    @workflow
-    async def order(ctx: WorkflowContext) -> int:
-        return await ctx.step(slow)
+    begun, end = order_that_waits()
 
     async with Runtime("memory://"):
         client = AsyncClient()

@@ -142,6 +142,27 @@ def test_a_database_of_somebody_else(path):
         SqliteLog(path)
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_version_that_is_gone(path, readonly):
+    """No empty file: whoever took it for one would begin a log anew in it."""
+    SqliteLog(path).close()
+    with sqlite3.connect(path) as damaged:
+        damaged.execute("DELETE FROM schema_version")
+    damaged.close()
+    with pytest.raises(StoreCorruptError, match="does not say its schema version"):
+        SqliteLog(path, readonly=readonly)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_schema_that_is_no_text(path, readonly):
+    SqliteLog(path).close()
+    content = path.read_bytes()
+    at = content.index(b"CREATE VIEW")
+    path.write_bytes(content[: at + 8] + b"\xab" + content[at + 9 :])
+    with pytest.raises(StoreCorruptError):
+        SqliteLog(path, readonly=readonly)
+
+
 def test_a_folder(tmp_path):
     with pytest.raises(StoreError, match="is a folder"):
         SqliteLog(tmp_path)
