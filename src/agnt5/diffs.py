@@ -14,8 +14,8 @@ from agnt5.snapshots import RunSnapshot
 
 Path = tuple[str | int, ...]
 
-_KEPT_QUIET = {("version",), ("at",), ("last_version",), ("outcomes",)}
-"""What the headline of a difference says already, or what only counts."""
+_KEPT_QUIET = {("version",), ("at",), ("last_version",)}
+"""What the headline of a difference says already."""
 
 
 class Change(View):
@@ -86,7 +86,7 @@ class RunDiff(View):
         told = [each for each in self.changes if each.path not in _KEPT_QUIET]
         headline = f"run {self.run_id}, event {self.a} -> {self.b}:"
         if not told:
-            return f"{headline} no change"
+            return f"{headline} {'nothing but the time' if self.changes else 'no change'}"
         return "\n".join([headline, *(f"  {each}" for each in told)])
 
 

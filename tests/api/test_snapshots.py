@@ -334,6 +334,19 @@ class TestDiffs:
         assert not found
         assert str(found) == "run r1, event 2 -> 2: no change"
 
+    def test_a_step_that_has_begun_and_ended_in_between_is_told(self):
+        found = RunDiff.between(
+            snapshot(), snapshot(step(":a#0"), f.StepCompleted(key=":a#0", output=1))
+        )
+        assert found
+        assert str(found).splitlines()[1:] == ["  ~ outcomes: 0 -> 1"]
+
+    def test_only_the_time(self):
+        one = snapshot()
+        found = RunDiff.between(one, one.model_copy(update={"version": 3}))
+        assert found
+        assert str(found) == "run r1, event 2 -> 3: nothing but the time"
+
     def test_it_fits_the_first_one_only(self):
         a, b = snapshot(), snapshot(received("1"))
         with pytest.raises(InvalidInputError, match="not the snapshot that the difference begins"):
