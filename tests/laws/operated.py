@@ -43,7 +43,7 @@ from agnt5.workflow import workflow
 T = TypeVar("T")
 KEY = SigningKey(bytes(range(32)))
 _OUTCOMES = {"StepCompleted", "StepFailed"}
-_TURNS = 60
+_QUIET_TURNS, _MOST_TURNS = 3, 100_000
 PATIENCE_S = 120.0
 """Virtual seconds in which every request is answered."""
 LONG = "long " * 16_000
@@ -211,11 +211,16 @@ class House:
         self.turn()
 
     def turn(self) -> None:
-        """Let what is ready happen, while time stands still."""
+        """Let what is ready happen, and what comes of it, while time stands still."""
 
         async def turns() -> None:
-            for _ in range(_TURNS):
+            quiet = 0
+            for _ in range(_MOST_TURNS):
                 await asyncio.sleep(0)
+                quiet = 0 if self.loop._ready else quiet + 1
+                if quiet == _QUIET_TURNS:
+                    return
+            raise AssertionError("there is no rest")
 
         self.runner.run(turns())
 

@@ -107,6 +107,12 @@ class Operations(RuleBasedStateMachine):
         ids = sorted(self.house.log.run_ids())
         return ids[which % len(ids)] if ids else "nobody"
 
+    def input_of(self, run_id: str) -> dict[str, Any]:
+        """What a run was given: a fork that forgets it is one of other code."""
+        state = self.house.states().get(run_id)
+        given = state.queued.input if state is not None and state.queued is not None else None
+        return given if isinstance(given, dict) else {}
+
     def live(self, states: dict[str, RunState], run_id: str) -> RunState | None:
         """The run that goes on in place of one."""
         state = states.get(run_id)
@@ -251,7 +257,7 @@ class Operations(RuleBasedStateMachine):
         run_id = self.run_at(which)
         events = len(self.house.log.read(run_id))
         refused = self.unreadable(run_id) or (at is not None and at > events)
-        given = {} if fails is None else {"input_data": {"fails": fails}}
+        given = {} if fails is None else {"input_data": {**self.input_of(run_id), "fails": fails}}
         error = (ShreddedError, RunNotFoundError, InvalidInputError)
         asked: Any = {"refused": refused, "error": error}
         preview = self.look(
@@ -294,7 +300,7 @@ class Operations(RuleBasedStateMachine):
     @rule(which=WHICH, at=st.integers(1, 20))
     def look_around(self, which: int, at: int) -> None:
         """Whoever asks is answered."""
-        self.house.calm()
+        self.house.calm(0.8)
         run_id = self.run_at(which)
         events = len(self.house.log.read(run_id))
         gone = {"refused": events == 0, "error": (RunNotFoundError,)}
@@ -386,6 +392,7 @@ class Operations(RuleBasedStateMachine):
         if self.is_encrypted:
             options["payloads"] = "plain" if archives else None
         house.calm(0.8)
+        house.wait(0.01)  # what has ended at this very moment is not older than that
         planned = self.look(self.client.prune(timedelta(), **options, dry_run=True))
         before, states = house.contents(), house.states()
         done = house.do(self.client.prune(timedelta(), **options))
